@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// The ports: what the agent needs of the world, each as small as its use. All
+// effects are idempotent, and undoing works without the doing. Errors are
+// *pod.Failure, wrapped or bare; any other error counts as transient. Every
+// call has a deadline in its context.
+
+// Images fetches and keeps images.
+type Images interface {
+	// Pull fetches an image by the reference as a pod writes it and unpacks it.
+	// Pulls of one reference at the same time share one transfer.
+	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
+}
+
+// Sandboxes makes and removes pause containers, with the shared files of the
+// pod (/etc/hostname, /etc/resolv.conf) and its log directory.
+type Sandboxes interface {
+	// Create creates and starts one attempt; one that runs already is success.
+	Create(ctx context.Context, cfg pod.SandboxConfig) error
+	// Remove kills and removes it; one that is not there is success.
+	Remove(ctx context.Context, uid types.UID, id string) error
+}
+
+// Containers makes, runs and removes app containers.
+type Containers interface {
+	Create(ctx context.Context, cfg pod.ContainerConfig) error
+	// Start starts the process and the reading of its output into the log.
+	Start(ctx context.Context, cfg pod.ContainerConfig) error
+	Signal(ctx context.Context, cfg pod.SignalConfig) error
+	// Reap deletes the task of an exited attempt.
+	Reap(ctx context.Context, id string) error
+	// Remove removes the record and the snapshot, and the task if there is one.
+	Remove(ctx context.Context, id string) error
+}
+
+// Execer runs a further process in a container.
+type Execer interface {
+	// Exec runs cmd to its end and returns its exit code. When ctx ends, the
+	// process is killed and ctx's error returned. Output goes to the writers as
+	// it comes; nil discards it; a nil stdin is empty.
+	Exec(ctx context.Context, containerID string, cmd ExecCommand) (exitCode int, err error)
+}
+
+// ExecCommand is a further process in a container.
+type ExecCommand struct {
+	Args           []string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	TTY            bool
+	// Resize may be nil.
+	Resize <-chan TerminalSize
+}
+
+// TerminalSize is in characters.
+type TerminalSize struct{ Width, Height uint16 }
+
+// Volumes makes and removes what a pod has on disk.
+type Volumes interface {
+	Setup(ctx context.Context, cfg pod.VolumeConfig) error
+	// Remove unmounts and deletes everything of the pod but its logs.
+	Remove(ctx context.Context, uid types.UID) error
+}
+
+// Cgroups makes and removes pod cgroups.
+type Cgroups interface {
+	Create(ctx context.Context, cfg pod.CgroupConfig) error
+	Remove(ctx context.Context, uid types.UID) error
+}
+
+// Network makes and removes pods' network namespaces.
+type Network interface {
+	Setup(ctx context.Context, cfg pod.NetworkConfig) error
+	Remove(ctx context.Context, cfg pod.NetworkConfig) error
+}
+
+// Logs reads and removes container logs.
+type Logs interface {
+	// Read writes a container's log to w until its end or, with Follow, until
+	// ctx ends or done is closed and everything is read.
+	Read(ctx context.Context, w io.Writer, opts LogOptions) error
+	Remove(ctx context.Context, key pod.Key) error
+}
+
+// LogOptions say what to read.
+type LogOptions struct {
+	Pod       pod.Key
+	Container string
+	// Attempt is the instance to read.
+	Attempt    int
+	Follow     bool
+	Tail       *int64
+	LimitBytes *int64
+	Since      time.Time
+	Timestamps bool
+	// Done is closed when the container has ended for good; it may be nil.
+	Done <-chan struct{}
+}
+
+// Prober runs network probes from the host.
+type Prober interface {
+	Probe(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error)
+}
+
+// Observer tells what exists.
+type Observer interface {
+	// Observe reads all there is of one pod. refs are the image references it
+	// needs to know about.
+	Observe(ctx context.Context, key pod.Key, refs []string) (pod.Observed, error)
+	// Pods lists every pod of which anything exists, by labels and directories:
+	// what the store does not know is an orphan.
+	Pods(ctx context.Context) ([]pod.Key, error)
+	// Hints calls hint whenever something may have changed in a pod, until ctx
+	// ends. Hints may be lost or doubled; an empty uid means "all".
+	Hints(ctx context.Context, hint func(types.UID)) error
+}
+
+// Host tells about the machine.
+type Host interface {
+	Node(ctx context.Context) (*corev1.Node, error)
+}

@@ -1,0 +1,4 @@
+// Command podctl talks to podd as kubectl talks to a cluster.
+package main
+
+func main() {}
