@@ -129,3 +129,15 @@ type Observer interface {
 type Host interface {
 	Node(ctx context.Context) (*corev1.Node, error)
 }
+
+// ImageStore is what people do with images.
+type ImageStore interface {
+	List(ctx context.Context) ([]pod.StoredImage, error)
+	// Import loads an OCI or Docker archive, plain or compressed, unpacks its
+	// images and pins them. name is for an archive that has none in it. An
+	// archive that does not arrive whole leaves nothing behind.
+	Import(ctx context.Context, archive io.Reader, name string) ([]pod.StoredImage, error)
+	// Remove removes an image's name, or all names of an image given by id, and
+	// tells which went.
+	Remove(ctx context.Context, name string) ([]string, error)
+}

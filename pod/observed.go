@@ -81,3 +81,16 @@ type Image struct {
 	// User is the image's own: "", "uid", "name", "uid:gid".
 	User string
 }
+
+// StoredImage is an image in the store, for people.
+type StoredImage struct {
+	// ID is the digest of its configuration.
+	ID string
+	// Names are its full references, Digests its name@digest ones.
+	Names, Digests []string
+	// Size of its content in bytes, compressed.
+	Size      int64
+	CreatedAt time.Time
+	// Pinned images are never collected.
+	Pinned bool
+}
