@@ -204,8 +204,9 @@ type ContainerConfig struct {
 	Command, Args []string
 	// Env is "NAME=value", in order, without the image's own.
 	Env []string
-	// Hostname, PodIPs and HostAliases make /etc/hosts.
+	// Hostname, Domain (often empty), PodIPs and HostAliases make /etc/hosts.
 	Hostname string
+	Domain   string
 	PodIPs   []string
 	// SeccompDefault applies RuntimeDefault where no profile is set.
 	SeccompDefault bool
@@ -239,6 +240,9 @@ type ProbeConfig struct {
 	// hostNetwork pod. Ports in Handler are numbers already.
 	Host    string
 	Timeout time.Duration
+	// Period is how often it runs; the next is due that long after this one
+	// started.
+	Period time.Duration
 	// Pod names the pod in the request's headers and in messages.
 	Pod types.NamespacedName
 }

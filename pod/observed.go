@@ -1,6 +1,11 @@
 package pod
 
-import "time"
+import (
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Observed is what exists of one pod now, read from containerd, mountinfo and
 // the file system, never from memory. What is absent from it does not exist.
@@ -71,6 +76,8 @@ type Container struct {
 	OOMKilled bool
 	// Message is the termination message, at most 4096 bytes, once Exited.
 	Message string
+	// User is who its process first ran as; nil while unknown.
+	User *corev1.LinuxContainerUser
 }
 
 // Image is an image that is here.
@@ -80,6 +87,8 @@ type Image struct {
 	ID string
 	// User is the image's own: "", "uid", "name", "uid:gid".
 	User string
+	// StopSignal is the image's own, 0 for none.
+	StopSignal syscall.Signal
 }
 
 // StoredImage is an image in the store, for people.

@@ -45,7 +45,8 @@ type Output struct {
 	// only news can change the decision. It is after Now.
 	Wake time.Time
 	// Gone means that nothing of the pod is left and its object may leave. Only
-	// a deleted pod is ever gone.
+	// a deleted pod is ever gone. What is in flight is not seen here: the shell
+	// acts on Gone only while nothing is, after a look of its own.
 	Gone bool
 }
 

@@ -1,0 +1,163 @@
+package pod
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// bringUp wants what is missing between the pod and its running containers.
+func (d *decision) bringUp() {
+	if !d.ground() {
+		return
+	}
+	up := d.network()
+	up = d.sandbox() && up
+	for _, spec := range d.turn() {
+		d.run(spec, up)
+	}
+}
+
+// ground makes what needs nothing else: the cgroup and the volumes.
+func (d *decision) ground() bool {
+	ready := d.in.Seen.Cgroup
+	if !ready {
+		cfg := &CgroupConfig{UID: d.pod.UID, Resources: podResources(d.pod)}
+		d.want(Action{Kind: CreateCgroup, Subject: SubjectCgroup, Reason: "the pod has no cgroup", Cgroup: cfg})
+	}
+	for i := range d.pod.Spec.Volumes {
+		ready = d.volume(&d.pod.Spec.Volumes[i]) && ready
+	}
+	return ready
+}
+
+// network makes the pod's network, and says whether it is there.
+func (d *decision) network() bool {
+	if d.networkReady() {
+		return true
+	}
+	d.want(Action{
+		Kind: SetupNetwork, Subject: SubjectNetwork, Reason: "the pod has no network",
+		Network: d.networkConfig(), Attempt: d.m.Durable.Sandbox.Attempt,
+	})
+	return false
+}
+
+func (d *decision) networkConfig() *NetworkConfig {
+	return &NetworkConfig{
+		UID: d.pod.UID, Namespace: d.pod.Namespace, Name: d.pod.Name,
+		SandboxID: d.sandboxID(), HostPorts: hostPorts(d.pod), Labels: d.pod.Labels,
+	}
+}
+
+// hostPorts are the ports of the host that lead to the pod.
+func hostPorts(p *corev1.Pod) []HostPort {
+	if p.Spec.HostNetwork {
+		return nil
+	}
+	var ports []HostPort
+	for _, c := range p.Spec.Containers {
+		for _, cp := range c.Ports {
+			if cp.HostPort == 0 {
+				continue
+			}
+			ports = append(ports, HostPort{
+				HostIP: cp.HostIP, HostPort: cp.HostPort, ContainerPort: cp.ContainerPort, Protocol: protocol(cp),
+			})
+		}
+	}
+	return ports
+}
+
+func protocol(p corev1.ContainerPort) corev1.Protocol {
+	if p.Protocol == "" {
+		return corev1.ProtocolTCP
+	}
+	return p.Protocol
+}
+
+// sandbox makes the pause container, and says whether it runs.
+func (d *decision) sandbox() bool {
+	if s := d.sandboxSeen(); s != nil && s.State == Running {
+		d.removeStraySandboxes()
+		return true
+	}
+	if due := d.m.Durable.Sandbox.NotBefore; due.After(d.now) {
+		d.wake(due)
+		return false
+	}
+	cfg, err := d.sandboxConfig()
+	if err != nil {
+		d.tell("sandbox", sandboxFailed(err.Error()))
+		return false
+	}
+	d.want(Action{
+		Kind: CreateSandbox, Subject: SubjectSandbox, Reason: "the pod has no sandbox",
+		Sandbox: cfg, Attempt: cfg.Attempt,
+	})
+	return false
+}
+
+func (d *decision) sandboxConfig() (*SandboxConfig, error) {
+	hostname, domain := hostnameOf(d.pod, d.in.Node)
+	nodename, err := nodenameOf(d.pod, hostname, domain)
+	if err != nil {
+		return nil, err
+	}
+	return &SandboxConfig{
+		Pod: d.pod, ID: d.sandboxID(), Attempt: d.m.Durable.Sandbox.Attempt,
+		Hostname: nodename, ResolvConf: resolvConf(d.pod, d.in.Node.ResolvConf),
+		HostNetwork: d.pod.Spec.HostNetwork, Seccomp: d.in.Node.SeccompDefault,
+	}, nil
+}
+
+// removeStraySandboxes removes attempts that are not the current one: they
+// were on their way when they were given up.
+func (d *decision) removeStraySandboxes() {
+	for _, s := range d.in.Seen.Sandboxes {
+		if s.ID != d.sandboxID() {
+			d.want(Action{
+				Kind: RemoveSandbox, Subject: SubjectSandbox, Reason: "another attempt is the pod's", ID: s.ID, Attempt: s.Attempt,
+			})
+		}
+	}
+}
+
+func sandboxFailed(message string) Event {
+	return Event{
+		Type: corev1.EventTypeWarning, Reason: "FailedCreatePodSandBox",
+		Message: "Failed to create pod sandbox: " + message,
+	}
+}
+
+// turn is what may run now: the first init container that is not through, or
+// else all app containers.
+func (d *decision) turn() []*corev1.Container {
+	for i := range d.pod.Spec.InitContainers {
+		if spec := &d.pod.Spec.InitContainers[i]; !d.initDone(spec.Name) {
+			return []*corev1.Container{spec}
+		}
+	}
+	return d.apps()
+}
+
+func (d *decision) apps() []*corev1.Container {
+	apps := make([]*corev1.Container, len(d.pod.Spec.Containers))
+	for i := range apps {
+		apps[i] = &d.pod.Spec.Containers[i]
+	}
+	return apps
+}
+
+// initDone says whether an init container succeeded in this sandbox.
+func (d *decision) initDone(name string) bool {
+	c := d.container(name)
+	return c.Stage == StageExited && c.Exit.Code == 0 && c.Sandbox == d.m.Durable.Sandbox.Attempt
+}
+
+func (d *decision) isInit(name string) bool {
+	for i := range d.pod.Spec.InitContainers {
+		if d.pod.Spec.InitContainers[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
