@@ -158,6 +158,10 @@ func applyProbe(m *Memo, r Result) []Event {
 		return nil
 	}
 	p.Due = r.Started.Add(cfg.Period)
+	if tooEarly(m, r) {
+		m.Volatile.Probes[r.Action.Subject] = p
+		return nil
+	}
 	kind := probeWord(cfg.Kind)
 	var events []Event
 	switch {
@@ -174,6 +178,16 @@ func applyProbe(m *Memo, r Result) []Event {
 	}
 	m.Volatile.Probes[r.Action.Subject] = p
 	return events
+}
+
+// tooEarly says that a startup probe failed in the container's first period.
+// That failure does not count: Kubernetes promises failureThreshold times
+// periodSeconds to start up, and a kubelet's first probe comes only then.
+func tooEarly(m *Memo, r Result) bool {
+	cfg := r.Action.Probe
+	c := m.Durable.Containers[cfg.Container]
+	return cfg.Kind == Startup && r.Probe != nil && !r.Probe.Healthy &&
+		c != nil && r.Started.Before(c.StartedAt.Add(cfg.Period))
 }
 
 func applyVolume(m *Memo, r Result) []Event {

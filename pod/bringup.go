@@ -1,6 +1,8 @@
 package pod
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -13,6 +15,24 @@ func (d *decision) bringUp() {
 	up = d.sandbox() && up
 	for _, spec := range d.turn() {
 		d.run(spec, up)
+	}
+}
+
+// evict ends containers that the pod does not have: no spec update can take
+// one away, but what exists may not be what is remembered.
+func (d *decision) evict() {
+	for _, name := range d.names() {
+		if findContainer(d.pod, name) != nil {
+			continue
+		}
+		c := d.container(name)
+		switch c.Stage {
+		case StageRunning:
+			d.stop(name, c, stopOrder{because: fmt.Sprintf("Stopping container %s", name), grace: d.grace()})
+			d.kill(name, c)
+		case StageCreating:
+			d.discard(name, c)
+		}
 	}
 }
 
@@ -151,6 +171,17 @@ func (d *decision) apps() []*corev1.Container {
 func (d *decision) initDone(name string) bool {
 	c := d.container(name)
 	return c.Stage == StageExited && c.Exit.Code == 0 && c.Sandbox == d.m.Durable.Sandbox.Attempt
+}
+
+// initsDone says whether all init containers have succeeded, in whichever
+// sandbox.
+func (d *decision) initsDone() bool {
+	for i := range d.pod.Spec.InitContainers {
+		if exit := d.container(d.pod.Spec.InitContainers[i].Name).ended(); exit == nil || exit.Code != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *decision) isInit(name string) bool {

@@ -88,6 +88,7 @@ func (d *decision) act() {
 	default:
 		d.bringUp()
 		d.watch()
+		d.evict()
 	}
 }
 

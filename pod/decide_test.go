@@ -44,9 +44,6 @@ func TestSimplePodLivesAndDies(t *testing.T) {
 	if !w.last.Gone {
 		t.Fatalf("not gone: %+v", w.last)
 	}
-	for _, e := range w.events {
-		t.Log(e)
-	}
 	for _, text := range w.wrong {
 		t.Error(text)
 	}

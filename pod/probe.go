@@ -70,14 +70,14 @@ func (d *decision) verdict(spec *corev1.Container, c *ContainerMemo, kind ProbeK
 // failedProbe ends a container that failed its liveness or startup probe.
 func (d *decision) failedProbe(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) {
 	because := fmt.Sprintf("Container %s failed %s probe", spec.Name, kind)
-	if d.pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
+	if d.restarts() {
 		because += ", will be restarted"
 	}
 	grace := d.grace()
 	if s := p.TerminationGracePeriodSeconds; s != nil {
 		grace = time.Duration(*s) * time.Second
 	}
-	d.stop(spec.Name, c, stopOrder{because: because, grace: grace})
+	d.stop(spec.Name, c, stopOrder{because: because, grace: grace, again: d.restarts()})
 }
 
 // schedule runs a probe when it is due.
@@ -104,7 +104,7 @@ func (d *decision) schedule(spec *corev1.Container, c *ContainerMemo, kind Probe
 // so that not all pods' probes run at once.
 func (d *decision) probeMemo(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) ProbeMemo {
 	subject, id := SubjectProbe(spec.Name, kind), ID(d.pod.UID, spec.Name, c.Attempt)
-	delay := time.Duration(p.InitialDelaySeconds) * time.Second
+	delay := probeDelay(kind, p)
 	m, ok := d.m.Volatile.Probes[subject]
 	if !ok || m.ID != id {
 		m = ProbeMemo{ID: id, Due: c.StartedAt.Add(delay)}
@@ -116,6 +116,18 @@ func (d *decision) probeMemo(spec *corev1.Container, c *ContainerMemo, kind Prob
 	m.Due = earlier(m.Due, d.now.Add(max(delay, probePeriod(p))))
 	d.m.Volatile.Probes[subject] = m
 	return m
+}
+
+// probeDelay is how long after its start a container is first probed. A
+// kubelet's first look at liveness comes a period after the start, and failure
+// thresholds are chosen with that in mind; startup and readiness are looked at
+// as soon as they may, since something waits for them.
+func probeDelay(kind ProbeKind, p *corev1.Probe) time.Duration {
+	delay := time.Duration(p.InitialDelaySeconds) * time.Second
+	if kind == Liveness {
+		delay = max(delay, probePeriod(p))
+	}
+	return delay
 }
 
 // jitter is a part of a span that depends on the key alone.

@@ -98,7 +98,7 @@ func (d *decision) restart(spec *corev1.Container, c *ContainerMemo) {
 	if !d.shouldRestart(spec, c.Exit) {
 		return
 	}
-	if c.Exit.Again || c.Hash != specHash(spec) {
+	if c.Hash != specHash(spec) {
 		c.BackOff = BackOff{}
 	}
 	policy := d.in.Node.BackOff

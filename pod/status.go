@@ -138,6 +138,10 @@ func (d *decision) containerState(name string, c *ContainerMemo) corev1.Containe
 		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: seconds(c.StartedAt)}}
 	case c.Exit != nil && !waits:
 		return corev1.ContainerState{Terminated: d.terminated(name, c.Exit)}
+	case d.over() && d.initsDone():
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: codeUnknown, Reason: reasonUnknown, Message: messageUnknown,
+		}}
 	case !waits:
 		wait.Reason = "ContainerCreating"
 		if len(d.pod.Spec.InitContainers) > 0 {

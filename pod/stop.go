@@ -58,6 +58,10 @@ func (d *decision) signal(name string, attempt int, sig syscall.Signal, why stri
 	})
 }
 
+// restarts says whether the pod's policy ever restarts what we ended, however
+// it took it.
+func (d *decision) restarts() bool { return d.pod.Spec.RestartPolicy != corev1.RestartPolicyNever }
+
 // grace is what the pod gives its containers to end.
 func (d *decision) grace() time.Duration {
 	if s := d.pod.Spec.TerminationGracePeriodSeconds; s != nil {
@@ -68,7 +72,7 @@ func (d *decision) grace() time.Duration {
 
 // stopAll ends every container, and says whether none exists any more.
 func (d *decision) stopAll() bool {
-	o := stopOrder{grace: d.grace()}
+	o := stopOrder{grace: d.grace(), again: d.restarts()}
 	if del := d.in.Deleted; del != nil {
 		o.grace, o.force = del.Grace, del.Force
 	}

@@ -13,9 +13,8 @@ import (
 // is, at once, unless a fault is set. It checks the contract of the actions as
 // it goes; what it finds broken is in wrong.
 type world struct {
-	now   time.Time
-	in    Input // Seen and Memo are kept up to date
-	alive map[string]bool
+	now time.Time
+	in  Input // Seen and Memo are kept up to date
 	// absent are images that cannot be pulled, invalid ones too.
 	absent map[string]string
 	// faults are the next failures by kind of action.
@@ -30,9 +29,10 @@ type world struct {
 	exits    map[string]int
 	// starts counts processes by container id.
 	starts map[string]int
-	events []Event
-	last   Output
-	wrong  []string
+	// trace hears of every action and event, if it is not nil.
+	trace func(text string)
+	last  Output
+	wrong []string
 	// reboots lets a process start twice: nobody knows that it ran.
 	reboots int
 }
@@ -49,7 +49,7 @@ func newWorld(in Input) *world {
 	}
 	in.Seen.Volumes = map[string]string{}
 	return &world{
-		now: in.Now, in: in, alive: map[string]bool{}, absent: map[string]string{}, faults: map[Kind][]fault{},
+		now: in.Now, in: in, absent: map[string]string{}, faults: map[Kind][]fault{},
 		always: map[Kind]fault{}, probes: map[Subject]string{}, stubborn: map[string]bool{}, exits: map[string]int{},
 		starts: map[string]int{},
 	}
@@ -61,8 +61,16 @@ func (w *world) decide() Output {
 	out := Decide(w.in)
 	w.check(out)
 	w.in.Memo, w.last = out.Memo, out
-	w.events = append(w.events, out.Events...)
+	w.tell(out.Events)
 	return out
+}
+
+func (w *world) tell(events []Event) {
+	for _, e := range events {
+		if w.trace != nil {
+			w.trace(strings.TrimSpace(fmt.Sprintf("event %s %s %s", e.Type, e.Reason, e.Container)) + ": " + e.Message)
+		}
+	}
 }
 
 // check holds an output against what is promised of every output.
@@ -94,6 +102,9 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) do(a Action) {
 	f, failed := w.fault(a.Kind)
 	r := Result{Action: a, Started: w.now, Finished: w.now}
+	if w.trace != nil {
+		w.trace(describe(a) + map[bool]string{true: " (fails)"}[failed])
+	}
 	if !failed || f.after {
 		r.Err, r.Probe = w.effect(a)
 	}
@@ -102,7 +113,7 @@ func (w *world) do(a Action) {
 	}
 	memo, events := Apply(w.in.Memo, w.now, r)
 	w.in.Memo = memo
-	w.events = append(w.events, events...)
+	w.tell(events)
 }
 
 func (w *world) fault(k Kind) (fault, bool) {
@@ -335,6 +346,18 @@ func (w *world) advance(by time.Duration) {
 	}
 	w.now = end
 	w.settle()
+}
+
+// describe is an action in a line.
+func describe(a Action) string {
+	text := fmt.Sprintf("%s %s", a.Kind, a.Subject)
+	switch a.Kind {
+	case CreateContainer, StartContainer, ReapContainer, RemoveContainer, CreateSandbox, RemoveSandbox:
+		text += fmt.Sprintf("#%d", a.Attempt)
+	case SignalContainer:
+		text += fmt.Sprintf("#%d %v", a.Attempt, a.Signal.Signal)
+	}
+	return text
 }
 
 func kinds(all []Action) string {
