@@ -1,0 +1,6 @@
+package pause
+
+import _ "embed"
+
+//go:embed program/pause-arm64
+var program string
