@@ -137,7 +137,7 @@ func oomScoreAdj(p *corev1.Pod, spec *corev1.Container, node Node) int {
 		return oomBestEffort - 1
 	}
 	request := spec.Resources.Requests.Memory().Value()
-	score := int64(float64(oomBestEffort) - float64(oomBestEffort)*float64(request)/float64(capacity))
+	score := oomBestEffort - oomBestEffort*request/capacity
 	return int(min(max(score, oomBestEffort+oomGuaranteed), oomBestEffort-1))
 }
 

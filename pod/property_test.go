@@ -1,0 +1,386 @@
+package pod
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"pgregory.net/rapid"
+)
+
+// TestAnyLife lives random pods in a random world: effects that fail before or
+// after they happened, crashes, lost sandboxes, reboots, restarts of podd,
+// objects that come and go, clocks that jump. After each step everything that
+// is promised of a decision has to hold; and once the faults stop, the pod comes
+// to rest, and once it is deleted, it goes.
+func TestAnyLife(t *testing.T) { rapid.Check(t, anyLife) }
+
+// FuzzAnyLife is the same, its choices made by the fuzzer.
+func FuzzAnyLife(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyLife)) }
+
+func anyLife(t *rapid.T) {
+	l := newLife(t)
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		l.step()
+	}
+	l.calm()
+	l.deleteAndLeave()
+}
+
+// life is a pod in a world, driven by rapid.
+type life struct {
+	t *rapid.T
+	w *world
+}
+
+func newLife(t *rapid.T) *life {
+	p := drawPod(t)
+	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &life{t: t, w: newWorld(Input{Now: start, Pod: p, Node: testNode(), Refs: drawRefs(t)})}
+}
+
+func drawPod(t *rapid.T) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "u"}}
+	p.Spec.RestartPolicy = rapid.SampledFrom([]corev1.RestartPolicy{
+		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever,
+	}).Draw(t, "policy")
+	p.Spec.HostNetwork = rapid.Float64Range(0, 1).Draw(t, "hostNetwork") < 0.2
+	if rapid.Bool().Draw(t, "volume") {
+		p.Spec.Volumes = []corev1.Volume{
+			{Name: "e", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			{Name: "c", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "cm"},
+			}}},
+		}
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "inits") {
+		p.Spec.InitContainers = append(p.Spec.InitContainers, drawContainer(t, fmt.Sprintf("init%d", i), false))
+	}
+	for i := range rapid.IntRange(1, 3).Draw(t, "apps") {
+		p.Spec.Containers = append(p.Spec.Containers, drawContainer(t, fmt.Sprintf("app%d", i), true))
+	}
+	setDefaults(p)
+	return p
+}
+
+func drawContainer(t *rapid.T, name string, probes bool) corev1.Container {
+	c := corev1.Container{Name: name, Image: rapid.SampledFrom([]string{"a:1", "b:1"}).Draw(t, "image")}
+	c.ImagePullPolicy = rapid.SampledFrom([]corev1.PullPolicy{
+		corev1.PullIfNotPresent, corev1.PullIfNotPresent, corev1.PullAlways, corev1.PullNever,
+	}).Draw(t, "pull")
+	if rapid.Float64Range(0, 1).Draw(t, "env") < 0.2 {
+		c.Env = []corev1.EnvVar{{Name: "S", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "secret"}, Key: "k",
+		}}}}
+	}
+	if probes {
+		c.StartupProbe = drawProbe(t, "startup")
+		c.LivenessProbe = drawProbe(t, "liveness")
+		c.ReadinessProbe = drawProbe(t, "readiness")
+	}
+	return c
+}
+
+func drawProbe(t *rapid.T, name string) *corev1.Probe {
+	if !rapid.Bool().Draw(t, name) {
+		return nil
+	}
+	p := &corev1.Probe{
+		InitialDelaySeconds: rapid.SampledFrom([]int32{0, 5}).Draw(t, "delay"),
+		PeriodSeconds:       rapid.SampledFrom([]int32{7, 60}).Draw(t, "period"),
+		FailureThreshold:    rapid.Int32Range(1, 3).Draw(t, "threshold"),
+	}
+	if rapid.Bool().Draw(t, "tcp") {
+		p.TCPSocket = &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}
+	} else {
+		p.Exec = &corev1.ExecAction{Command: []string{"true"}}
+	}
+	return p
+}
+
+func drawRefs(t *rapid.T) Refs {
+	var r Refs
+	if rapid.Bool().Draw(t, "configMap") {
+		value := rapid.SampledFrom([]string{"1", "2"}).Draw(t, "value")
+		r.ConfigMaps = map[string]*corev1.ConfigMap{"cm": {Data: map[string]string{"k": value}}}
+	}
+	if rapid.Bool().Draw(t, "secret") {
+		r.Secrets = map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}}
+	}
+	return r
+}
+
+// steps are the things that may happen, by how often they do.
+func (l *life) step() {
+	w, t := l.w, l.t
+	switch n := rapid.IntRange(0, 99).Draw(t, "step"); {
+	case n < 35:
+		l.someActions()
+	case n < 50:
+		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "seconds")) * time.Second)
+	case n < 60:
+		l.exitSome()
+	case n < 68:
+		kind := rapid.SampledFrom(allKinds()).Draw(t, "kind")
+		w.faults[kind] = append(w.faults[kind], fault{message: "fault", after: rapid.Bool().Draw(t, "after")})
+	case n < 72:
+		w.restartPodd()
+	case n < 75:
+		w.reboot()
+	case n < 79:
+		l.lose()
+	case n < 83:
+		w.in.Refs = drawRefs(t)
+	case n < 86:
+		w.now = w.now.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "jump")) * time.Hour)
+	case n < 90:
+		l.newImage()
+	case n < 94:
+		l.turnProbe()
+	case n < 97:
+		l.turnImages()
+	case n < 99:
+		w.stubborn["app0"] = !w.stubborn["app0"]
+	default:
+		w.in.Deleted = &Deletion{At: w.now, Grace: 30 * time.Second}
+	}
+	l.decide()
+}
+
+func allKinds() []Kind {
+	return []Kind{
+		CreateCgroup, RemoveCgroup, SetupVolume, RemoveVolumes, SetupNetwork, RemoveNetwork, CreateSandbox, RemoveSandbox,
+		PullImage, CreateContainer, StartContainer, SignalContainer, ReapContainer, RemoveContainer, RunProbe, RemoveLogs,
+	}
+}
+
+// decide looks, and holds what it sees against the rest of the promises: the
+// same again for the same input, an input left alone, a memo that survives its
+// way through JSON.
+func (l *life) decide() Output {
+	in := l.w.in
+	in.Now = l.w.now
+	before := dump(in)
+	one, two := Decide(in), Decide(in)
+	if !reflect.DeepEqual(one, two) {
+		l.t.Fatalf("two decisions on one input differ:\n%s\n%s", dump(one), dump(two))
+	}
+	if after := dump(in); after != before {
+		l.t.Fatalf("decide changed its input:\n%s\n%s", before, after)
+	}
+	l.moves(in.Memo, one.Memo)
+	l.w.decide()
+	l.reload()
+	l.check()
+	return one
+}
+
+// moves checks that every container kept to the table of stages.
+func (l *life) moves(before, after Memo) {
+	for name, a := range after.Durable.Containers {
+		b := before.Durable.Containers[name]
+		if b == nil || b.Stage == a.Stage || reachable(b.Stage, a.Stage, 2) {
+			continue
+		}
+		l.t.Fatalf("%s went from %q to %q", name, b.Stage, a.Stage)
+	}
+}
+
+// reachable says whether one decision, which may learn and then act, can have
+// led from one stage to the other.
+func reachable(from, to Stage, moves int) bool {
+	for _, next := range stageMoves(from) {
+		if next == to || moves > 1 && reachable(next, to, moves-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// reload sends the durable memo through the disk.
+func (l *life) reload() {
+	text, err := json.Marshal(l.w.in.Memo.Durable)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var back Durable
+	if err := json.Unmarshal(text, &back); err != nil {
+		l.t.Fatal(err)
+	}
+	if !back.Equal(l.w.in.Memo.Durable) {
+		l.t.Fatalf("the memo is not what it was stored as:\n%s", text)
+	}
+	l.w.in.Memo.Durable = back
+}
+
+func (l *life) check() {
+	for _, text := range l.w.wrong {
+		l.t.Error(text)
+	}
+	if len(l.w.wrong) > 0 {
+		l.t.FailNow()
+	}
+}
+
+func dump(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// someActions carries out part of what is wanted, in any order.
+func (l *life) someActions() {
+	out := l.decide()
+	for _, a := range rapid.Permutation(out.Do).Draw(l.t, "order") {
+		if rapid.Float64Range(0, 1).Draw(l.t, "do") < 0.8 {
+			before := dump(l.w.in.Memo)
+			memo := l.w.in.Memo
+			l.w.do(a)
+			if dump(memo) != before {
+				l.t.Fatalf("apply changed its memo: %s", a.Kind)
+			}
+		}
+	}
+}
+
+func (l *life) exitSome() {
+	for _, c := range slices.Clone(l.w.in.Seen.Containers) {
+		if c.State == Running && rapid.Bool().Draw(l.t, "exits") {
+			l.w.exit(c.ID, rapid.SampledFrom([]int{0, 1, 137}).Draw(l.t, "code"))
+		}
+	}
+}
+
+func (l *life) lose() {
+	seen := &l.w.in.Seen
+	switch rapid.IntRange(0, 3).Draw(l.t, "lost") {
+	case 0:
+		seen.Sandboxes = slices.Clone(seen.Sandboxes)
+		for i := range seen.Sandboxes {
+			seen.Sandboxes[i].State = Exited
+		}
+	case 1:
+		seen.Network = nil
+	case 2:
+		seen.Containers = seen.Containers[:len(seen.Containers)/2]
+		l.w.reboots++
+	case 3:
+		seen.Volumes = map[string]string{}
+	}
+}
+
+func (l *life) newImage() {
+	p := l.w.in.Pod.DeepCopy()
+	c := &p.Spec.Containers[rapid.IntRange(0, len(p.Spec.Containers)-1).Draw(l.t, "which")]
+	c.Image = rapid.SampledFrom([]string{"a:1", "b:1", "c:1"}).Draw(l.t, "image")
+	p.Generation++
+	l.w.in.Pod = p
+}
+
+func (l *life) turnProbe() {
+	kind := rapid.SampledFrom([]ProbeKind{Startup, Liveness, Readiness}).Draw(l.t, "probe")
+	subject := SubjectProbe("app0", kind)
+	if _, bad := l.w.probes[subject]; bad {
+		delete(l.w.probes, subject)
+	} else {
+		l.w.probes[subject] = "down"
+	}
+}
+
+func (l *life) turnImages() {
+	w := l.w
+	if _, gone := w.absent["a:1"]; gone {
+		delete(w.absent, "a:1")
+		return
+	}
+	w.absent["a:1"] = "unreachable"
+	w.in.Seen.Images = cloneMap(w.in.Seen.Images)
+	delete(w.in.Seen.Images, "a:1")
+}
+
+// calm ends all faults and brings everything that may be missing: the pod has
+// to come to rest, with no action wanted but probes, and not in a hot loop.
+func (l *life) calm() {
+	w := l.w
+	clear(w.faults)
+	clear(w.absent)
+	clear(w.probes)
+	w.in.Seen.Images = map[string]Image{"a:1": {ID: "a"}, "b:1": {ID: "b"}, "c:1": {ID: "c"}}
+	w.in.Refs = Refs{
+		ConfigMaps: map[string]*corev1.ConfigMap{"cm": {Data: map[string]string{"k": "v"}}},
+		Secrets:    map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}},
+	}
+	for range 6 {
+		w.advance(6 * time.Minute)
+		l.finishInits()
+	}
+	w.advance(6 * time.Minute)
+	l.check()
+	if out := l.decide(); len(out.Do) > 0 && w.in.Deleted == nil {
+		l.t.Fatalf("still wants %s", kinds(out.Do))
+	}
+	l.rest()
+}
+
+// rest checks what a pod at rest looks like.
+func (l *life) rest() {
+	st := l.w.last.Status
+	if l.w.in.Deleted != nil {
+		return
+	}
+	switch st.Phase {
+	case corev1.PodRunning:
+		if l.w.in.Pod.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+			return
+		}
+		for _, c := range st.ContainerStatuses {
+			if c.State.Running == nil || !c.Ready {
+				l.t.Fatalf("%s does not run in a pod at rest: %s", c.Name, dump(c))
+			}
+		}
+	case corev1.PodPending:
+		l.t.Fatalf("pending at rest: %s", dump(st))
+	default:
+		if seen := l.w.in.Seen; len(seen.Containers)+len(seen.Sandboxes) > 0 || seen.Network != nil || seen.Cgroup || seen.Files {
+			l.t.Fatalf("a finished pod leaves something: %s", dump(seen))
+		}
+	}
+}
+
+// finishInits lets the init containers that run succeed.
+func (l *life) finishInits() {
+	for range l.w.in.Pod.Spec.InitContainers {
+		for _, spec := range l.w.in.Pod.Spec.InitContainers {
+			if c := l.w.running(spec.Name); c != nil {
+				l.w.exit(c.ID, 0)
+				l.w.settle()
+			}
+		}
+	}
+}
+
+// deleteAndLeave deletes the pod: in the end nothing of it is left.
+func (l *life) deleteAndLeave() {
+	w := l.w
+	if w.in.Deleted == nil {
+		w.in.Deleted = &Deletion{At: w.now, Grace: 30 * time.Second}
+	}
+	w.stubborn["app0"] = true
+	w.advance(6 * time.Minute)
+	l.check()
+	seen := w.in.Seen
+	if !w.last.Gone || len(seen.Containers)+len(seen.Sandboxes) > 0 || seen.Network != nil || seen.Files || seen.Logs {
+		l.t.Fatalf("not gone: %s %s", dump(seen), kinds(w.last.Do))
+	}
+	if p := w.last.Status.Phase; !terminal(p) {
+		l.t.Fatalf("a pod that is gone is %s", p)
+	}
+}
