@@ -49,21 +49,8 @@ type Execer interface {
 	// Exec runs cmd to its end and returns its exit code. When ctx ends, the
 	// process is killed and ctx's error returned. Output goes to the writers as
 	// it comes; nil discards it; a nil stdin is empty.
-	Exec(ctx context.Context, containerID string, cmd ExecCommand) (exitCode int, err error)
+	Exec(ctx context.Context, containerID string, cmd pod.ExecCommand) (exitCode int, err error)
 }
-
-// ExecCommand is a further process in a container.
-type ExecCommand struct {
-	Args           []string
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
-	TTY            bool
-	// Resize may be nil.
-	Resize <-chan TerminalSize
-}
-
-// TerminalSize is in characters.
-type TerminalSize struct{ Width, Height uint16 }
 
 // Volumes makes and removes what a pod has on disk.
 type Volumes interface {

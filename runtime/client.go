@@ -1,0 +1,174 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// Config says which containerd to use and where things are.
+type Config struct {
+	// Address is containerd's socket, Namespace ours in it.
+	Address, Namespace string
+	// Snapshotter is "overlayfs" if empty.
+	Snapshotter string
+	// OCIRuntime is the path or name of runc or crun; empty leaves it to
+	// containerd, which looks for runc in its PATH.
+	OCIRuntime string
+	// Root, RunDir and LogDir are podd's directories.
+	Root, RunDir, LogDir string
+	// CgroupRoot is the parent of the pods' cgroups, "/podd".
+	CgroupRoot string
+	// RegistryDir holds hosts.toml files by registry, as containerd's
+	// config_path does; empty means none.
+	RegistryDir string
+	// MaxPulls is how many images are fetched at once; 0 means 3.
+	MaxPulls int64
+	// VolumePath tells where on the host a volume of a pod is.
+	VolumePath func(types.UID, corev1.Volume) string
+	// OpenLog opens the log of one container attempt for writing.
+	OpenLog func(path string) (Log, error)
+	// OOMKilled tells whether the kernel killed a process in a container's
+	// cgroup for want of memory. It is asked while the cgroup still exists.
+	OOMKilled func(cgroup string) bool
+}
+
+// Client drives one containerd in one namespace. It outlives restarts of
+// containerd: calls fail while it is away and work again when it is back.
+type Client struct {
+	cfg   Config
+	cd    *containerd.Client
+	log   *zap.Logger
+	pulls singleflight.Group
+	slots *semaphore.Weighted
+	// life lasts from Connect to Close: containers' output is read that long.
+	life context.Context
+	end  context.CancelFunc
+
+	mu    sync.Mutex
+	pumps map[string]*pump     // by container id; guarded by mu
+	owner map[string]types.UID // container id to pod; guarded by mu
+}
+
+// Connect connects to containerd. The caller closes the client.
+func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
+	if cfg.Snapshotter == "" {
+		cfg.Snapshotter = "overlayfs"
+	}
+	if cfg.MaxPulls == 0 {
+		cfg.MaxPulls = 3
+	}
+	cd, err := containerd.New(cfg.Address,
+		containerd.WithDefaultNamespace(cfg.Namespace),
+		containerd.WithTimeout(10*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("connect to containerd at %s: %w", cfg.Address, err)
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Client{
+		cfg: cfg, cd: cd, log: log, life: life, end: end,
+		slots: semaphore.NewWeighted(cfg.MaxPulls),
+		pumps: map[string]*pump{},
+		owner: map[string]types.UID{},
+	}
+	if err := c.Ready(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close ends the reading of container output and closes the connection.
+// Containers run on.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	pumps := c.pumps
+	c.pumps = map[string]*pump{}
+	c.mu.Unlock()
+	for _, p := range pumps {
+		p.stop()
+	}
+	c.end()
+	return c.cd.Close()
+}
+
+// Ready tells whether containerd answers.
+func (c *Client) Ready(ctx context.Context) error {
+	if _, err := c.cd.Version(ctx); err != nil {
+		return fmt.Errorf("containerd at %s does not answer: %w", c.cfg.Address, err)
+	}
+	return nil
+}
+
+// Version is containerd's.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	v, err := c.cd.Version(ctx)
+	if err != nil {
+		return "", failure(err, "")
+	}
+	return v.Version, nil
+}
+
+// Containerd is the connection, for package sandbox.
+func (c *Client) Containerd() *containerd.Client { return c.cd }
+
+// Context puts our containerd namespace into ctx.
+func (c *Client) Context(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, c.cfg.Namespace)
+}
+
+// Runtime is the option that names the shim and the OCI runtime.
+func (c *Client) Runtime() containerd.NewContainerOpts {
+	opts := &runcoptions.Options{BinaryName: c.cfg.OCIRuntime}
+	return containerd.WithRuntime("io.containerd.runc.v2", opts)
+}
+
+// Snapshotter is the option that names the snapshotter.
+func (c *Client) Snapshotter() string { return c.cfg.Snapshotter }
+
+// Remember notes whose a container is, so that an event that names only the
+// container leads to its pod.
+func (c *Client) Remember(id string, uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owner[id] = uid
+}
+
+func (c *Client) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.owner, id)
+}
+
+// Protect holds what is made until release from containerd's garbage
+// collection. The lease also ends by itself, should podd die.
+func (c *Client) Protect(ctx context.Context) (context.Context, func(), error) {
+	ctx, release, err := c.cd.WithLease(c.Context(ctx))
+	if err != nil {
+		return nil, nil, failure(fmt.Errorf("make a lease: %w", err), "")
+	}
+	return ctx, func() {
+		// The lease must go even if the call was cancelled midway.
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := release(clean); err != nil {
+			c.log.Warn("could not release a lease; it expires by itself", zap.Error(err))
+		}
+	}, nil
+}
+
+func podKey(p *corev1.Pod) pod.Key {
+	return pod.Key{UID: p.UID, Namespace: p.Namespace, Name: p.Name}
+}
