@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"io"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -75,23 +74,8 @@ type Network interface {
 type Logs interface {
 	// Read writes a container's log to w until its end or, with Follow, until
 	// ctx ends or done is closed and everything is read.
-	Read(ctx context.Context, w io.Writer, opts LogOptions) error
+	Read(ctx context.Context, w io.Writer, opts pod.LogOptions) error
 	Remove(ctx context.Context, key pod.Key) error
-}
-
-// LogOptions say what to read.
-type LogOptions struct {
-	Pod       pod.Key
-	Container string
-	// Attempt is the instance to read.
-	Attempt    int
-	Follow     bool
-	Tail       *int64
-	LimitBytes *int64
-	Since      time.Time
-	Timestamps bool
-	// Done is closed when the container has ended for good; it may be nil.
-	Done <-chan struct{}
 }
 
 // Prober runs network probes from the host.

@@ -17,7 +17,7 @@ func (c *Client) Adopt(ctx context.Context) error {
 	ctx = c.Context(ctx)
 	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%s", LabelKind, KindContainer))
 	if err != nil {
-		return failure(fmt.Errorf("list containers: %w", err), "")
+		return Failure(fmt.Errorf("list containers: %w", err), "")
 	}
 	known := map[string]bool{}
 	for _, rec := range recs {
@@ -25,7 +25,7 @@ func (c *Client) Adopt(ctx context.Context) error {
 		c.Remember(rec.ID, types.UID(rec.Labels[LabelPodUID]))
 		task, err := c.task(ctx, rec.ID)
 		if err != nil {
-			return failure(fmt.Errorf("look at container %s: %w", rec.ID, err), "")
+			return Failure(fmt.Errorf("look at container %s: %w", rec.ID, err), "")
 		}
 		if task == nil {
 			continue

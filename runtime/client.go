@@ -116,7 +116,7 @@ func (c *Client) Ready(ctx context.Context) error {
 func (c *Client) Version(ctx context.Context) (string, error) {
 	v, err := c.cd.Version(ctx)
 	if err != nil {
-		return "", failure(err, "")
+		return "", Failure(err, "")
 	}
 	return v.Version, nil
 }
@@ -157,7 +157,7 @@ func (c *Client) forget(id string) {
 func (c *Client) Protect(ctx context.Context) (context.Context, func(), error) {
 	ctx, release, err := c.cd.WithLease(c.Context(ctx))
 	if err != nil {
-		return nil, nil, failure(fmt.Errorf("make a lease: %w", err), "")
+		return nil, nil, Failure(fmt.Errorf("make a lease: %w", err), "")
 	}
 	return ctx, func() {
 		// The lease must go even if the call was cancelled midway.

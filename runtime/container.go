@@ -29,7 +29,7 @@ func (c *Client) Create(ctx context.Context, cfg pod.ContainerConfig) error {
 	defer release()
 	img, err := c.find(ctx, cfg.Container.Image)
 	if err != nil {
-		return failure(err, "CreateContainerError")
+		return Failure(err, "CreateContainerError")
 	}
 	if img == nil {
 		return &pod.Failure{Kind: pod.NotFound, Reason: "CreateContainerError",
@@ -37,26 +37,26 @@ func (c *Client) Create(ctx context.Context, cfg pod.ContainerConfig) error {
 	}
 	spec, err := c.spec(ctx, cfg, img)
 	if err != nil {
-		return failure(err, "CreateContainerError")
+		return Failure(err, "CreateContainerError")
 	}
 	_, err = c.cd.NewContainer(ctx, cfg.ID,
 		containerd.WithImage(img),
 		containerd.WithContainerLabels(c.labels(cfg)),
 		containerd.WithSnapshotter(c.cfg.Snapshotter),
-		newSnapshot(cfg.ID, img),
+		c.NewSnapshot(cfg.ID, img),
 		c.Runtime(),
 		containerd.WithNewSpec(spec...))
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		c.dropSnapshot(ctx, cfg.ID)
-		return failure(err, "CreateContainerError")
+		return Failure(err, "CreateContainerError")
 	}
 	c.Remember(cfg.ID, cfg.Pod.UID)
 	return nil
 }
 
-// newSnapshot prepares the container's file system; one that an earlier,
+// NewSnapshot prepares the container's file system; one that an earlier,
 // interrupted try left is taken over.
-func newSnapshot(id string, img containerd.Image) containerd.NewContainerOpts {
+func (c *Client) NewSnapshot(id string, img containerd.Image) containerd.NewContainerOpts {
 	prepare := containerd.WithNewSnapshot(id, img)
 	adopt := containerd.WithSnapshot(id)
 	return func(ctx context.Context, cd *containerd.Client, rec *containers.Container) error {
@@ -103,17 +103,17 @@ func (c *Client) Start(ctx context.Context, cfg pod.ContainerConfig) error {
 	ctx = c.Context(ctx)
 	ctr, err := c.cd.LoadContainer(ctx, cfg.ID)
 	if err != nil {
-		return failure(fmt.Errorf("start container: %w", err), "RunContainerError")
+		return Failure(fmt.Errorf("start container: %w", err), "RunContainerError")
 	}
 	if task, err := ctr.Task(ctx, nil); err == nil {
 		return c.startTask(ctx, cfg.ID, task)
 	}
 	fifos, err := c.makeFIFOs(cfg.ID, cfg.Container.Stdin, cfg.Container.TTY)
 	if err != nil {
-		return failure(err, "RunContainerError")
+		return Failure(err, "RunContainerError")
 	}
 	if err := c.pump(cfg.ID, c.logPath(cfg), fifos); err != nil {
-		return failure(err, "RunContainerError")
+		return Failure(err, "RunContainerError")
 	}
 	task, err := ctr.NewTask(ctx, fifos.creator)
 	if err != nil {
@@ -149,14 +149,14 @@ func (c *Client) Signal(ctx context.Context, cfg pod.SignalConfig) error {
 	ctx = c.Context(ctx)
 	task, err := c.task(ctx, cfg.ID)
 	if err != nil || task == nil {
-		return failure(err, "")
+		return Failure(err, "")
 	}
 	var opts []containerd.KillOpts
 	if cfg.Signal == syscall.SIGKILL {
 		opts = append(opts, containerd.WithKillAll)
 	}
 	if err := task.Kill(ctx, cfg.Signal, opts...); err != nil && !errdefs.IsNotFound(err) {
-		return failure(fmt.Errorf("send %s: %w", cfg.Signal, err), "")
+		return Failure(fmt.Errorf("send %s: %w", cfg.Signal, err), "")
 	}
 	return nil
 }
@@ -182,12 +182,12 @@ func (c *Client) Reap(ctx context.Context, id string) error {
 	ctx = c.Context(ctx)
 	task, err := c.task(ctx, id)
 	if err != nil {
-		return failure(fmt.Errorf("reap container: %w", err), "")
+		return Failure(fmt.Errorf("reap container: %w", err), "")
 	}
 	c.drain(id)
 	if task != nil {
 		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
-			return failure(fmt.Errorf("reap container: %w", err), "")
+			return Failure(fmt.Errorf("reap container: %w", err), "")
 		}
 	}
 	c.endPump(id)
@@ -215,17 +215,17 @@ func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 		return nil
 	}
 	if err != nil {
-		return failure(fmt.Errorf("remove container: %w", err), "")
+		return Failure(fmt.Errorf("remove container: %w", err), "")
 	}
 	if task, err := ctr.Task(ctx, nil); err == nil {
 		if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
-			return failure(fmt.Errorf("remove task: %w", err), "")
+			return Failure(fmt.Errorf("remove task: %w", err), "")
 		}
 	} else if !errdefs.IsNotFound(err) {
-		return failure(fmt.Errorf("remove task: %w", err), "")
+		return Failure(fmt.Errorf("remove task: %w", err), "")
 	}
 	if err := ctr.Delete(ctx, containerd.WithSnapshotCleanup); err != nil && !errdefs.IsNotFound(err) {
-		return failure(fmt.Errorf("remove container: %w", err), "")
+		return Failure(fmt.Errorf("remove container: %w", err), "")
 	}
 	return nil
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// failure translates an error of containerd or the kernel into what the core
+// Failure translates an error of containerd or the kernel into what the core
 // understands. It is called once, at the boundary; an error that is a
 // *pod.Failure already stays as it is.
-func failure(err error, reason string) error {
+func Failure(err error, reason string) error {
 	if err == nil {
 		return nil
 	}

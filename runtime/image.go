@@ -57,7 +57,7 @@ func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
 	done := i.pulls.DoChan(name, func() (any, error) { return i.fetch(ctx, name, cfg.Secrets) })
 	select {
 	case <-ctx.Done():
-		return pod.Image{}, failure(ctx.Err(), "ErrImagePull")
+		return pod.Image{}, Failure(ctx.Err(), "ErrImagePull")
 	case r := <-done:
 		if r.Shared && errors.Is(r.Err, context.Canceled) && ctx.Err() == nil {
 			return i.Pull(ctx, cfg) // who led the transfer went away; lead it ourselves

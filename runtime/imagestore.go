@@ -22,7 +22,7 @@ func (i Images) List(ctx context.Context) ([]pod.StoredImage, error) {
 	ctx = i.Context(ctx)
 	imgs, err := i.cd.ListImages(ctx)
 	if err != nil {
-		return nil, failure(err, "")
+		return nil, Failure(err, "")
 	}
 	byID := map[string]*pod.StoredImage{}
 	for _, img := range imgs {
@@ -150,7 +150,7 @@ func (i Images) Remove(ctx context.Context, name string) ([]string, error) {
 	for _, n := range names {
 		err := i.cd.ImageService().Delete(ctx, n, images.SynchronousDelete())
 		if err != nil && !errdefs.IsNotFound(err) {
-			return nil, failure(fmt.Errorf("remove image %s: %w", n, err), "")
+			return nil, Failure(fmt.Errorf("remove image %s: %w", n, err), "")
 		}
 	}
 	return names, nil

@@ -23,13 +23,13 @@ func (c *Client) Observe(ctx context.Context, uid types.UID, refs []string) (
 	ctx = c.Context(ctx)
 	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%s", LabelPodUID, uid))
 	if err != nil {
-		return nil, nil, nil, failure(fmt.Errorf("list the pod's containers: %w", err), "")
+		return nil, nil, nil, Failure(fmt.Errorf("list the pod's containers: %w", err), "")
 	}
 	for _, rec := range recs {
 		c.Remember(rec.ID, uid)
 		proc, err := c.process(ctx, rec.ID)
 		if err != nil {
-			return nil, nil, nil, failure(fmt.Errorf("look at container %s: %w", rec.ID, err), "")
+			return nil, nil, nil, Failure(fmt.Errorf("look at container %s: %w", rec.ID, err), "")
 		}
 		if rec.Labels[LabelKind] == KindSandbox {
 			sandboxes = append(sandboxes, sandbox(rec, proc))
@@ -99,7 +99,7 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 	for _, ref := range slices.Compact(slices.Sorted(slices.Values(refs))) {
 		img, err := c.find(ctx, ref)
 		if err != nil {
-			return nil, failure(fmt.Errorf("look for image %s: %w", ref, err), "")
+			return nil, Failure(fmt.Errorf("look for image %s: %w", ref, err), "")
 		}
 		if img == nil {
 			continue
@@ -109,7 +109,7 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 			continue // its content is not all here: as good as absent, a pull mends it
 		}
 		if err != nil {
-			return nil, failure(err, "")
+			return nil, Failure(err, "")
 		}
 		out[ref] = known
 	}
@@ -120,7 +120,7 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 func (c *Client) Pods(ctx context.Context) ([]pod.Key, error) {
 	recs, err := c.cd.ContainerService().List(c.Context(ctx), fmt.Sprintf("labels.%q", LabelPodUID))
 	if err != nil {
-		return nil, failure(fmt.Errorf("list containers: %w", err), "")
+		return nil, Failure(fmt.Errorf("list containers: %w", err), "")
 	}
 	seen := map[types.UID]bool{}
 	var keys []pod.Key

@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/contrib/seccomp"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
+	"github.com/podd-io/podd/runtime/pause"
+)
+
+// pauseOOMScoreAdj is the kubelet's for sandboxes: the last to be killed.
+const pauseOOMScoreAdj = -998
+
+// pauseShares is the kubelet's least weight.
+const pauseShares = 2
+
+// spec is the pause container's: its own namespaces but those that the pod
+// shares with the host, no capabilities, a read-only root.
+func (s *Sandboxes) spec(cfg pod.SandboxConfig, netns string) []oci.SpecOpts {
+	opts := []oci.SpecOpts{
+		oci.WithProcessArgs(pause.Program),
+		oci.WithProcessCwd("/"),
+		oci.WithEnv([]string{"PATH=/"}),
+		oci.WithoutRunMount,
+		oci.WithoutMounts("/dev/shm"),
+		oci.WithMounts(s.mounts(cfg)),
+		oci.WithRootFSReadonly(),
+		oci.WithCapabilities(nil),
+		oci.WithNoNewPrivileges,
+		oci.WithUIDGID(65535, 65535),
+		oci.WithCgroup(runtime.CgroupPath(s.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID)),
+		oci.WithAnnotations(map[string]string{runtime.SandboxAnnotation: cfg.ID}),
+		oci.WithCPUShares(pauseShares),
+		process,
+		namespaces(cfg, netns),
+	}
+	if cfg.Seccomp {
+		opts = append(opts, seccomp.WithDefaultProfile())
+	}
+	return opts
+}
+
+func (s *Sandboxes) mounts(cfg pod.SandboxConfig) []specs.Mount {
+	shm := "/dev/shm"
+	if !cfg.Pod.Spec.HostIPC {
+		shm = filepath.Join(s.rt.RunPodDir(cfg.Pod.UID), "shm")
+	}
+	return []specs.Mount{{
+		Destination: "/dev/shm", Type: "bind", Source: shm,
+		Options: []string{"rbind", "rprivate", "ro"},
+	}}
+}
+
+func process(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
+	adj := runtime.OOMScoreAdj(pauseOOMScoreAdj)
+	spec.Process.OOMScoreAdj = &adj
+	spec.Process.Rlimits = nil
+	return nil
+}
+
+// namespaces: what the pod shares with the host is left out of the spec.
+// Sysctls belong to the namespaces, so they are set here.
+func namespaces(cfg pod.SandboxConfig, netns string) oci.SpecOpts {
+	opts := []oci.SpecOpts{}
+	if cfg.HostNetwork {
+		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace), oci.WithHostNamespace(specs.UTSNamespace))
+	} else {
+		opts = append(opts, oci.WithHostname(cfg.Hostname),
+			oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: netns}))
+	}
+	if cfg.Pod.Spec.HostIPC {
+		opts = append(opts, oci.WithHostNamespace(specs.IPCNamespace))
+	}
+	if cfg.Pod.Spec.HostPID {
+		opts = append(opts, oci.WithHostNamespace(specs.PIDNamespace))
+	}
+	return oci.Compose(append(opts, sysctls(cfg))...)
+}
+
+func sysctls(cfg pod.SandboxConfig) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
+		sc := cfg.Pod.Spec.SecurityContext
+		if sc == nil || len(sc.Sysctls) == 0 {
+			return nil
+		}
+		spec.Linux.Sysctl = map[string]string{}
+		for _, ctl := range sc.Sysctls {
+			spec.Linux.Sysctl[ctl.Name] = ctl.Value
+		}
+		return nil
+	}
+}
