@@ -1,5 +1,5 @@
 // Package systemd talks to systemd: readiness, status, watchdog. It is the only importer of
-// go-systemd.
+// go-systemd. Where podd is not a unit of systemd's, every call does nothing.
 //
 // cmd/podd imports it.
 package systemd
