@@ -1,0 +1,190 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// Cgroups are the pods' cgroups: <root>/pod<uid> in every hierarchy. Those of
+// the containers are below, made by the OCI runtime.
+type Cgroups struct {
+	root string
+	log  *zap.Logger
+	// mu keeps the making of a pod's cgroup from the removal of an empty root.
+	mu sync.Mutex
+}
+
+// New works below root, "/podd".
+func New(root string, log *zap.Logger) *Cgroups {
+	return &Cgroups{root: path.Join("/", root), log: log}
+}
+
+const podPrefix = "pod"
+
+// Path is a pod's cgroup, below the roots of the hierarchies.
+func (c *Cgroups) Path(uid types.UID) string { return path.Join(c.root, podPrefix+string(uid)) }
+
+// Create makes a pod's cgroup in every hierarchy and sets its limits; done
+// again it sets them anew.
+func (c *Cgroups) Create(_ context.Context, cfg pod.CgroupConfig) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	group := &cgroups.Cgroup{Path: c.Path(cfg.UID), Resources: settings(cfg.Resources)}
+	m, err := manager.New(group)
+	if err != nil {
+		return failure(fmt.Errorf("make cgroup %s: %w", group.Path, err))
+	}
+	if err := m.Apply(-1); err != nil { // -1: no process moves into it
+		return failure(fmt.Errorf("make cgroup %s: %w", group.Path, err))
+	}
+	if err := m.Set(group.Resources); err != nil {
+		return failure(fmt.Errorf("set the limits of cgroup %s: %w", group.Path, err))
+	}
+	return nil
+}
+
+// The kubelet's constants for cpu.
+const (
+	sharesPerCPU = 1024
+	minShares    = 2
+	quotaPeriod  = 100_000
+	minQuota     = 1_000
+)
+
+func settings(r pod.PodResources) *cgroups.Resources {
+	out := &cgroups.Resources{SkipDevices: true, SkipFreezeOnSet: true}
+	out.CpuShares = max(uint64(r.MilliCPURequest)*sharesPerCPU/1000, minShares)
+	if r.MilliCPULimit > 0 {
+		out.CpuQuota, out.CpuPeriod = max(r.MilliCPULimit*quotaPeriod/1000, minQuota), quotaPeriod
+	} else {
+		out.CpuQuota = -1
+	}
+	out.Memory = -1
+	if r.MemoryLimit > 0 {
+		out.Memory = r.MemoryLimit
+	}
+	if cgroups.IsCgroup2UnifiedMode() {
+		out.CpuWeight, out.CpuShares = cgroups.ConvertCPUSharesToCgroupV2Value(out.CpuShares), 0
+	}
+	return out
+}
+
+// Exists tells whether any hierarchy has the pod's cgroup.
+func (c *Cgroups) Exists(uid types.UID) (bool, error) {
+	mounts, err := hierarchies()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range mounts {
+		if _, err := os.Stat(filepath.Join(m, c.Path(uid))); err == nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Remove removes a pod's cgroup from every hierarchy: the OCI runtime leaves
+// the parents of its own behind, in the named and the v2 ones too. What is not
+// there is success; processes that remain in it are an error. The root goes
+// with the last pod.
+func (c *Cgroups) Remove(_ context.Context, uid types.UID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mounts, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		dir := filepath.Join(m, c.Path(uid))
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := cgroups.RemovePath(dir); err != nil {
+			return failure(fmt.Errorf("remove cgroup %s: %w%s", dir, err, remaining(dir)))
+		}
+	}
+	c.removeEmptyRoot(mounts)
+	return nil
+}
+
+// removeEmptyRoot tries, from the root upwards; a directory that has children
+// refuses.
+func (c *Cgroups) removeEmptyRoot(mounts []string) {
+	for _, m := range mounts {
+		for dir := c.root; dir != "/"; dir = path.Dir(dir) {
+			if os.Remove(filepath.Join(m, dir)) != nil {
+				break
+			}
+		}
+	}
+}
+
+// remaining names the processes that keep a cgroup from going.
+func remaining(dir string) string {
+	var pids []string
+	_ = filepath.WalkDir(dir, func(p string, _ os.DirEntry, err error) error {
+		if err == nil && filepath.Base(p) == "cgroup.procs" {
+			text, _ := os.ReadFile(p)
+			pids = append(pids, strings.Fields(string(text))...)
+		}
+		return nil
+	})
+	if len(pids) == 0 {
+		return ""
+	}
+	return " (processes remain: " + strings.Join(pids, " ") + ")"
+}
+
+// Pods lists the pods that have a cgroup. Only their uid is known.
+func (c *Cgroups) Pods() ([]pod.Key, error) {
+	mounts, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	seen := map[types.UID]bool{}
+	var keys []pod.Key
+	for _, m := range mounts {
+		entries, _ := os.ReadDir(filepath.Join(m, c.root)) // absent: no pods
+		for _, e := range entries {
+			uid, ok := strings.CutPrefix(e.Name(), podPrefix)
+			if e.IsDir() && ok && !seen[types.UID(uid)] {
+				seen[types.UID(uid)] = true
+				keys = append(keys, pod.Key{UID: types.UID(uid)})
+			}
+		}
+	}
+	return keys, nil
+}
+
+// hierarchies are the mount points of all cgroup file systems.
+func hierarchies() ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return nil, failure(fmt.Errorf("find cgroup hierarchies: %w", err))
+	}
+	out := make([]string, 0, len(mounts))
+	for _, m := range mounts {
+		if m.Root == "/" {
+			out = append(out, m.Mountpoint)
+		}
+	}
+	return out, nil
+}
+
+func failure(err error) error {
+	return &pod.Failure{Kind: pod.Transient, Reason: "FailedCreatePodContainer", Message: err.Error()}
+}
