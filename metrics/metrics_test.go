@@ -1,0 +1,173 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
+	"go.uber.org/zap/zaptest"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write testdata/ anew")
+
+func podIn(phase corev1.PodPhase, name string, restarts ...int32) *corev1.Pod {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Status:     corev1.PodStatus{Phase: phase},
+	}
+	for i, n := range restarts {
+		status := corev1.ContainerStatus{Name: string(rune('a' + i)), RestartCount: n}
+		if i == 0 {
+			p.Status.InitContainerStatuses = append(p.Status.InitContainerStatuses, status)
+			continue
+		}
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, status)
+	}
+	return p
+}
+
+// registry has everything but what differs from run to run.
+func registry() *prometheus.Registry {
+	actions := NewActions()
+	actions.Done("CreateSandbox", 60*time.Millisecond, false)
+	actions.Done("CreateSandbox", 200*time.Millisecond, false)
+	actions.Done("PullImage", 20*time.Minute, true)
+	build := Build{Version: "v1.2.3", Commit: "abc", GoVersion: "go1.26", KubernetesVersion: "v1.37.2"}
+	snapshot := Snapshot{Pods: []*corev1.Pod{
+		podIn(corev1.PodRunning, "web", 1, 0, 12), podIn(corev1.PodRunning, "db", 0), podIn("", "new"), podIn(corev1.PodFailed, "bad"),
+	}}
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(actions, newCollector(table(build, time.UnixMilli(1_700_000_000_250)), func() Snapshot { return snapshot }))
+	return r
+}
+
+func TestExposition(t *testing.T) {
+	families, err := registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&got, family); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const golden = "testdata/metrics.txt"
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s (-want +got; -rewrite writes it anew):\n%s", golden, diff)
+	}
+}
+
+func TestLint(t *testing.T) {
+	problems, err := testutil.GatherAndLint(registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestServer(t *testing.T) {
+	notReady := errors.New("containerd does not answer")
+	var ready error
+	server, err := Listen("127.0.0.1:0", Config{
+		Snapshot: func() Snapshot { return Snapshot{} },
+		Actions:  NewActions(),
+		Ready:    func() error { return ready },
+		Log:      zaptest.NewLogger(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(server.Address().String(), Config{}); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a taken address: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	base := "http://" + server.Address().String()
+
+	if code, body := get(t, base+"/healthz"); code != 200 || body != "ok" {
+		t.Errorf("/healthz: %d %q", code, body)
+	}
+	if code, body := get(t, base+"/readyz"); code != 200 || body != "ok" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	ready = notReady
+	if code, body := get(t, base+"/readyz"); code != 503 || body != notReady.Error()+"\n" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	code, body := get(t, base+"/metrics")
+	for _, series := range []string{`podd_pods{phase="Running"} 0`, "go_goroutines ", "process_start_time_seconds ", "podd_build_info{"} {
+		if code != 200 || !strings.Contains(body, "\n"+series) {
+			t.Errorf("/metrics: %d, no %q in it", code, series)
+		}
+	}
+	if code, _ := get(t, base+"/other"); code != 404 {
+		t.Errorf("/other: %d", code)
+	}
+
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(data)
+}
+
+// TestOneBadSeriesDoesNotHideTheOthers has two pods of one name, as there should
+// never be.
+func TestOneBadSeriesDoesNotHideTheOthers(t *testing.T) {
+	twins := Snapshot{Pods: []*corev1.Pod{podIn(corev1.PodRunning, "web", 1), podIn(corev1.PodRunning, "web", 1)}}
+	server, err := Listen("127.0.0.1:0", Config{
+		Snapshot: func() Snapshot { return twins }, Actions: NewActions(), Log: zaptest.NewLogger(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	code, body := get(t, "http://"+server.Address().String()+"/metrics")
+	if code != 200 || !strings.Contains(body, `podd_pods{phase="Running"} 2`) {
+		t.Errorf("%d: %s", code, body)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
