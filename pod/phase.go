@@ -87,7 +87,7 @@ func (d *decision) tally() tally {
 			if exit.Code == 0 {
 				t.succeeded++
 			}
-			if c.Stage == StageExited && !d.shouldRestart(spec, exit) {
+			if c.Stage == StageExited && !d.shouldRestart(exit) {
 				t.forGood++
 			}
 		}
@@ -101,7 +101,7 @@ func (d *decision) tallyInit(t *tally, spec *corev1.Container) {
 	switch {
 	case c.Stage == StageRunning || exit == nil:
 		t.initPending++
-	case c.Stage == StageExited && exit.Code != 0 && !d.shouldRestart(spec, exit):
+	case c.Stage == StageExited && exit.Code != 0 && !d.shouldRestart(exit):
 		t.initFailed++
 	case c.Stage != StageExited && exit.Code == 0:
 		t.initPending++

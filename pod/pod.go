@@ -25,7 +25,11 @@ type Input struct {
 	Refs    Refs
 	Memo    Memo
 	Seen    Observed
-	Node    Node
+	// InFlight are the subjects of the actions under way: what they will have
+	// done is not in Seen yet. Nothing is taken from under them, and a pod is
+	// not gone before they ended.
+	InFlight []Subject
+	Node     Node
 }
 
 // Output is a decision.
@@ -44,9 +48,8 @@ type Output struct {
 	// Wake is when to look again even if nothing is reported; zero means that
 	// only news can change the decision. It is after Now.
 	Wake time.Time
-	// Gone means that nothing of the pod is left and its object may leave. Only
-	// a deleted pod is ever gone. What is in flight is not seen here: the shell
-	// acts on Gone only while nothing is, after a look of its own.
+	// Gone means that nothing of the pod is left or in flight, and its object
+	// may leave. Only a deleted pod is ever gone.
 	Gone bool
 }
 

@@ -3,6 +3,7 @@ package pod
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -37,12 +38,14 @@ func anyLife(t *rapid.T) {
 type life struct {
 	t *rapid.T
 	w *world
+	// flying are the actions under way: started, and not yet done.
+	flying map[Subject]Action
 }
 
 func newLife(t *rapid.T) *life {
 	p := drawPod(t)
 	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &life{t: t, w: newWorld(Input{Now: start, Pod: p, Node: testNode(), Refs: drawRefs(t)})}
+	return &life{t: t, flying: map[Subject]Action{}, w: newWorld(Input{Now: start, Pod: p, Node: testNode(), Refs: drawRefs(t)})}
 }
 
 func drawPod(t *rapid.T) *corev1.Pod {
@@ -120,8 +123,13 @@ func drawRefs(t *rapid.T) Refs {
 func (l *life) step() {
 	w, t := l.w, l.t
 	switch n := rapid.IntRange(0, 99).Draw(t, "step"); {
-	case n < 35:
-		l.someActions()
+	case n < 20:
+		l.launch()
+		l.land()
+	case n < 30:
+		l.launch()
+	case n < 40:
+		l.land()
 	case n < 50:
 		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "seconds")) * time.Second)
 	case n < 60:
@@ -130,8 +138,9 @@ func (l *life) step() {
 		kind := rapid.SampledFrom(allKinds()).Draw(t, "kind")
 		w.faults[kind] = append(w.faults[kind], fault{message: "fault", after: rapid.Bool().Draw(t, "after")})
 	case n < 72:
-		w.restartPodd()
+		l.crash()
 	case n < 75:
+		l.crash()
 		w.reboot()
 	case n < 79:
 		l.lose()
@@ -164,6 +173,7 @@ func allKinds() []Kind {
 // same again for the same input, an input left alone, a memo that survives its
 // way through JSON.
 func (l *life) decide() Output {
+	l.w.in.InFlight = sortedSubjects(l.flying)
 	in := l.w.in
 	in.Now = l.w.now
 	before := dump(in)
@@ -236,19 +246,58 @@ func dump(v any) string {
 	return string(text)
 }
 
-// someActions carries out part of what is wanted, in any order.
-func (l *life) someActions() {
+// launch starts what is wanted and free, and cancels what may be cancelled and
+// is wanted no more, as the shell does.
+func (l *life) launch() {
 	out := l.decide()
-	for _, a := range rapid.Permutation(out.Do).Draw(l.t, "order") {
-		if rapid.Float64Range(0, 1).Draw(l.t, "do") < 0.8 {
-			before := dump(l.w.in.Memo)
-			memo := l.w.in.Memo
-			l.w.do(a)
-			if dump(memo) != before {
-				l.t.Fatalf("apply changed its memo: %s", a.Kind)
-			}
+	for _, subject := range sortedSubjects(l.flying) {
+		wanted := slices.ContainsFunc(out.Do, func(a Action) bool {
+			return a.Subject == subject && a.Kind == l.flying[subject].Kind
+		})
+		if l.flying[subject].Kind.Cancelable() && !wanted {
+			delete(l.flying, subject)
 		}
 	}
+	for _, a := range out.Do {
+		if _, busy := l.flying[a.Subject]; !busy {
+			l.flying[a.Subject] = a
+		}
+	}
+}
+
+// land ends some of what is under way, in any order.
+func (l *life) land() {
+	for _, subject := range rapid.Permutation(sortedSubjects(l.flying)).Draw(l.t, "order") {
+		if rapid.Float64Range(0, 1).Draw(l.t, "lands") < 0.7 {
+			l.finish(subject)
+		}
+	}
+}
+
+func (l *life) finish(subject Subject) {
+	memo := l.w.in.Memo
+	before := dump(memo)
+	l.w.do(l.flying[subject])
+	if dump(memo) != before {
+		l.t.Fatalf("apply changed its memo: %s", subject)
+	}
+	delete(l.flying, subject)
+	l.check()
+}
+
+// crash kills podd: what is under way happens or not, and nobody is told.
+func (l *life) crash() {
+	for _, subject := range sortedSubjects(l.flying) {
+		if rapid.Bool().Draw(l.t, "happened") {
+			l.w.effect(l.flying[subject])
+		}
+	}
+	clear(l.flying)
+	l.w.restartPodd()
+}
+
+func sortedSubjects(m map[Subject]Action) []Subject {
+	return slices.Sorted(maps.Keys(m))
 }
 
 func (l *life) exitSome() {
@@ -310,6 +359,10 @@ func (l *life) turnImages() {
 // to come to rest, with no action wanted but probes, and not in a hot loop.
 func (l *life) calm() {
 	w := l.w
+	for _, subject := range sortedSubjects(l.flying) {
+		l.finish(subject)
+	}
+	w.in.InFlight = nil
 	clear(w.faults)
 	clear(w.absent)
 	clear(w.probes)

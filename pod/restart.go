@@ -70,14 +70,11 @@ func (b BackOff) next(p BackOffPolicy, finished, now time.Time) BackOff {
 	return BackOff{Delay: min(2*b.Delay, p.Max), At: now}
 }
 
-// shouldRestart applies the pod's restart policy to an ended container. An
-// init container that succeeded is never restarted by it.
-func (d *decision) shouldRestart(spec *corev1.Container, exit *Exit) bool {
-	switch {
-	case exit.Again:
+// shouldRestart applies the pod's restart policy to an ended app container or
+// failed init container.
+func (d *decision) shouldRestart(exit *Exit) bool {
+	if exit.Again {
 		return true
-	case d.isInit(spec.Name) && exit.Code == 0:
-		return false
 	}
 	switch d.pod.Spec.RestartPolicy {
 	case corev1.RestartPolicyNever:
@@ -95,7 +92,7 @@ func (d *decision) restart(spec *corev1.Container, c *ContainerMemo) {
 		nextAttempt(c)
 		return
 	}
-	if !d.shouldRestart(spec, c.Exit) {
+	if !d.shouldRestart(c.Exit) {
 		return
 	}
 	if c.Hash != specHash(spec) {

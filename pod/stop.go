@@ -2,6 +2,8 @@ package pod
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,7 +72,8 @@ func (d *decision) grace() time.Duration {
 	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
 }
 
-// stopAll ends every container, and says whether none exists any more.
+// stopAll ends every container, and says whether none exists any more, nor is
+// on its way.
 func (d *decision) stopAll() bool {
 	o := stopOrder{grace: d.grace(), again: d.restarts()}
 	if del := d.in.Deleted; del != nil {
@@ -88,7 +91,14 @@ func (d *decision) stopAll() bool {
 			d.discard(name, c)
 		}
 	}
-	return len(d.seen) == 0
+	return len(d.seen) == 0 && !d.inFlight(SubjectContainer(""))
+}
+
+// inFlight says whether an action is under way on a subject of this beginning.
+func (d *decision) inFlight(beginning Subject) bool {
+	return slices.ContainsFunc(d.in.InFlight, func(s Subject) bool {
+		return strings.HasPrefix(string(s), string(beginning))
+	})
 }
 
 // shorten applies a deletion's grace, which counts from when the deletion was
@@ -120,7 +130,7 @@ func (d *decision) tearDown() {
 	if !d.stopAll() || !d.removeSandbox() {
 		return
 	}
-	if seen.Files || len(seen.Volumes) > 0 {
+	if (seen.Files || len(seen.Volumes) > 0) && !d.inFlight(SubjectVolume("")) {
 		d.want(Action{Kind: RemoveVolumes, Subject: SubjectFiles, Reason: "nothing of the pod runs"})
 	}
 	if seen.Cgroup {
@@ -132,7 +142,7 @@ func (d *decision) tearDown() {
 	if seen.Logs && !seen.Files && len(seen.Volumes) == 0 {
 		d.want(Action{Kind: RemoveLogs, Subject: SubjectFiles, Reason: "the pod is deleted"})
 	}
-	d.out.Gone = !seen.Cgroup && !seen.Files && !seen.Logs && len(seen.Volumes) == 0
+	d.out.Gone = !seen.Cgroup && !seen.Files && !seen.Logs && len(seen.Volumes) == 0 && len(d.in.InFlight) == 0
 }
 
 // removeSandbox removes all sandboxes and the network, and says whether they
@@ -146,7 +156,8 @@ func (d *decision) removeSandbox() bool {
 			Kind: RemoveSandbox, Subject: SubjectSandbox, Reason: "nothing of the pod runs", ID: s.ID, Attempt: s.Attempt,
 		})
 	}
-	return d.in.Seen.Network == nil && len(d.in.Seen.Sandboxes) == 0
+	return d.in.Seen.Network == nil && len(d.in.Seen.Sandboxes) == 0 &&
+		!d.inFlight(SubjectNetwork) && !d.inFlight(SubjectSandbox)
 }
 
 // resetSandbox clears away everything that lived in a lost sandbox, and says

@@ -191,7 +191,7 @@ func (w *world) containerEffect(a Action) *Failure {
 			return nil
 		}
 		if _, ok := seen.Images[cfg.Container.Image]; !ok {
-			w.fail("%s created without its image", cfg.Container.Name)
+			return &Failure{Kind: NotFound, Message: "no such image"}
 		}
 		seen.Containers = append(slices.Clone(seen.Containers), Container{
 			ID: cfg.ID, Name: cfg.Container.Name, Attempt: cfg.Attempt, State: Created, SandboxID: cfg.SandboxID,
