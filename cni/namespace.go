@@ -1,0 +1,89 @@
+package cni
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func (n *Network) nsPath(uid types.UID) string { return n.dir("netns", string(uid)) }
+
+// Namespace gives the path of a pod's network namespace, and makes it if it is
+// missing: bound to <run dir>/netns/<uid>, its loopback interface up.
+func (n *Network) Namespace(_ context.Context, uid types.UID) (string, error) {
+	n.making.Lock()
+	defer n.making.Unlock()
+	path := n.nsPath(uid)
+	if isNamespace(path) {
+		return path, nil
+	}
+	if err := makeNamespace(path); err != nil {
+		return "", failure(fmt.Errorf("make network namespace: %w", err))
+	}
+	return path, nil
+}
+
+// isNamespace tells a namespace bound there from a plain file, as one is after
+// a boot.
+func isNamespace(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
+}
+
+func makeNamespace(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o444)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	done := make(chan error, 1)
+	go func() {
+		// The thread takes the new namespace with it: it is never unlocked, so
+		// the runtime ends it with the goroutine.
+		runtime.LockOSThread()
+		done <- bindNewNamespace(path)
+	}()
+	if err := <-done; err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func bindNewNamespace(path string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find the loopback interface: %w", err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("set the loopback interface up: %w", err)
+	}
+	if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind it to %s: %w", path, err)
+	}
+	return nil
+}
+
+// removeNamespace unbinds it; the kernel removes it with its last user.
+func removeNamespace(path string) error {
+	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unbind network namespace %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove network namespace %s: %w", path, err)
+	}
+	return nil
+}
