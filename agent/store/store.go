@@ -1,0 +1,227 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// schema is raised whenever the layout changes; the migration is then part of
+// Open.
+const schema = 1
+
+// The layout:
+//
+//	meta/schema              schema version, big-endian uint64
+//	meta/revision            no revision at or above this was given out
+//	objects/<kind>/<ns>/<name>   Record as JSON
+//	memos/<pod uid>          what package pod remembers, as JSON
+//	events/<ns>/<name>       v1.Event as JSON
+var (
+	bucketMeta    = []byte("meta")
+	bucketObjects = []byte("objects")
+	bucketMemos   = []byte("memos")
+	bucketEvents  = []byte("events")
+	keySchema     = []byte("schema")
+	keyRevision   = []byte("revision")
+)
+
+// Key names one object.
+type Key struct {
+	Kind, Namespace, Name string
+}
+
+func (k Key) String() string { return k.Kind + "/" + k.Namespace + "/" + k.Name }
+
+// Record is one object as it is kept.
+type Record struct {
+	Key Key `json:"-"`
+	// Source owns it: "api", or a manifest file.
+	Source string `json:"source"`
+	// Object is Kubernetes JSON, defaulted.
+	Object json.RawMessage `json:"object"`
+	// Force is set when a deletion is to kill at once.
+	Force bool `json:"force,omitempty"`
+	// Next is the object of the same name that takes its place once it is
+	// wholly gone.
+	Next *Record `json:"next,omitempty"`
+}
+
+// State is everything, as read at start.
+type State struct {
+	Records []Record
+	Memos   map[types.UID]json.RawMessage
+	Events  []json.RawMessage
+	// Revision is higher than any that was given out before.
+	Revision uint64
+}
+
+// Store keeps on disk what must not be lost. All its methods may be called by
+// many goroutines; a write is on disk when the call returns.
+type Store struct {
+	db   *bbolt.DB
+	memo chan memoWrite
+	done chan struct{}
+}
+
+// Open opens or makes the store. A store of a newer podd is refused.
+func Open(path string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	if err := db.Update(prepare); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
+	}
+	s := &Store{db: db, memo: make(chan memoWrite), done: make(chan struct{})}
+	go s.writeMemos()
+	return s, nil
+}
+
+func prepare(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketMeta, bucketObjects, bucketMemos, bucketEvents} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	found := meta.Get(keySchema)
+	if found == nil {
+		return meta.Put(keySchema, number(schema))
+	}
+	if v := binary.BigEndian.Uint64(found); v > schema {
+		return fmt.Errorf("it was written by a newer podd (schema %d, this one knows %d): install that version again, or restore a backup", v, schema)
+	}
+	return nil
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// Close closes the store when no write is under way any more.
+func (s *Store) Close() error {
+	close(s.memo)
+	<-s.done
+	return s.db.Close()
+}
+
+// Load reads everything.
+func (s *Store) Load() (State, error) {
+	st := State{Memos: map[types.UID]json.RawMessage{}}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(bucketMeta).Get(keyRevision); v != nil {
+			st.Revision = binary.BigEndian.Uint64(v)
+		}
+		if err := tx.Bucket(bucketObjects).ForEach(func(k, v []byte) error {
+			rec, err := decode(k, v)
+			st.Records = append(st.Records, rec)
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketMemos).ForEach(func(k, v []byte) error {
+			st.Memos[types.UID(k)] = clone(v)
+			return nil
+		}); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketEvents).ForEach(func(_, v []byte) error {
+			st.Events = append(st.Events, clone(v))
+			return nil
+		})
+	})
+	if err != nil {
+		return State{}, fmt.Errorf("read store: %w", err)
+	}
+	return st, nil
+}
+
+// clone: what bbolt hands out is valid within its transaction only.
+func clone(v []byte) json.RawMessage { return append(json.RawMessage(nil), v...) }
+
+func decode(k, v []byte) (Record, error) {
+	var rec Record
+	if err := json.Unmarshal(v, &rec); err != nil {
+		return rec, fmt.Errorf("object %s: %w", k, err)
+	}
+	key, err := parseKey(string(k))
+	rec.Key = key
+	return rec, err
+}
+
+// Change is one transaction.
+type Change struct {
+	// Revision is a bound that no given-out revision reaches.
+	Revision uint64
+	Put      []Record
+	Remove   []Key
+	// ForgetPods removes the memos of these pods.
+	ForgetPods []types.UID
+}
+
+// Commit stores a change: all of it or nothing.
+func (s *Store) Commit(c Change) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		if c.Revision > 0 {
+			if err := tx.Bucket(bucketMeta).Put(keyRevision, number(c.Revision)); err != nil {
+				return err
+			}
+		}
+		objects := tx.Bucket(bucketObjects)
+		for _, rec := range c.Put {
+			text, err := json.Marshal(rec)
+			if err != nil {
+				return err
+			}
+			if err := objects.Put([]byte(rec.Key.String()), text); err != nil {
+				return err
+			}
+		}
+		for _, key := range c.Remove {
+			if err := objects.Delete([]byte(key.String())); err != nil {
+				return err
+			}
+		}
+		for _, uid := range c.ForgetPods {
+			if err := tx.Bucket(bucketMemos).Delete([]byte(uid)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write store: %w", err)
+	}
+	return nil
+}
+
+// PutEvents stores events and removes others, by key.
+func (s *Store) PutEvents(put map[string][]byte, remove []string) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketEvents)
+		for k, v := range put {
+			if err := b.Put([]byte(k), v); err != nil {
+				return err
+			}
+		}
+		for _, k := range remove {
+			if err := b.Delete([]byte(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
+}
