@@ -115,7 +115,6 @@ func (c *Containerd) trimLog(ctx context.Context) {
 // watch blocks until the process has ended, and ends it when ctx does.
 func (c *Containerd) watch(ctx context.Context, p *process) error {
 	defer p.release()
-	c.answers.Store(true)
 	err := p.wait(ctx)
 	if ctx.Err() != nil {
 		err = p.end(endTime)
@@ -256,6 +255,7 @@ func (c *Containerd) answer(ctx context.Context, p *process) error {
 	}
 	died(nil)
 	<-watched
+	c.answers.Store(err == nil)
 	return err
 }
 
