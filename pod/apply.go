@@ -70,9 +70,7 @@ func applyPull(m *Memo, now time.Time, r Result) []Event {
 		delete(m.Durable.Pulls, ref)
 		took := r.Finished.Sub(r.Started).Truncate(time.Millisecond)
 		for _, name := range waiters {
-			if c := m.Durable.Containers[name]; c != nil {
-				m.Volatile.Fresh[name] = c.Attempt
-			}
+			m.Volatile.Fresh[name] = ref
 			events = append(events, normal("Pulled", fmt.Sprintf(
 				"Successfully pulled image %q in %v (%v including waiting).", ref, took, took), name))
 		}

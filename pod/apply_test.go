@@ -58,7 +58,8 @@ func TestNoEffectNoHotLoop(t *testing.T) {
 		out := Decide(in)
 		in.Memo = out.Memo
 		if len(out.Do) == 0 {
-			if wait := out.Wake.Sub(in.Now); wait <= 0 {
+			in.Now = in.Now.Add(-time.Hour) // and the clock is set back
+			if wait := Decide(in).Wake.Sub(in.Now); wait <= 0 || wait > time.Minute {
 				t.Fatalf("it wakes after %v", wait)
 			}
 			return
@@ -118,6 +119,9 @@ func TestStrayAttempt(t *testing.T) {
 	if all := w.in.Seen.Containers; len(all) != 1 || all[0].Attempt != 1 {
 		t.Errorf("there are %+v", all)
 	}
+	for _, text := range w.wrong {
+		t.Error(text)
+	}
 }
 
 // settleUntil decides and does until the container web is at a stage.
@@ -129,6 +133,34 @@ func (w *world) settleUntil(s Stage) {
 		}
 		for _, a := range out.Do {
 			w.do(a)
+		}
+	}
+}
+
+// TestNothingTakenFromUnderAnAction checks that a pod is not taken apart around
+// what is under way, and not gone before it ended.
+func TestNothingTakenFromUnderAnAction(t *testing.T) {
+	in := Input{Now: time.Unix(1000, 0), Pod: simplePod(), Deleted: &Deletion{At: time.Unix(1000, 0)}}
+	for subject, want := range map[Subject]string{
+		"":                        "RemoveVolumes files, RemoveCgroup cgroup",
+		SubjectImage("a"):         "RemoveVolumes files, RemoveCgroup cgroup",
+		SubjectVolume("v"):        "RemoveCgroup cgroup",
+		SubjectSandbox:            "",
+		SubjectNetwork:            "",
+		SubjectContainer("web"):   "",
+		SubjectContainer("other"): "",
+	} {
+		in.InFlight = nil
+		if subject != "" {
+			in.InFlight = []Subject{subject}
+		}
+		in.Seen = Observed{Cgroup: true, Files: true}
+		if got := kinds(Decide(in).Do); got != want {
+			t.Errorf("with %s in flight it wants %s, want %s", subject, got, want)
+		}
+		in.Seen = Observed{}
+		if gone := Decide(in).Gone; gone != (subject == "") {
+			t.Errorf("with %s in flight it is gone: %v", subject, gone)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func seconds(t time.Time) metav1.Time {
 // in the kubelet's order.
 func (d *decision) conditions(st *corev1.PodStatus) {
 	own := []corev1.PodCondition{
-		d.readyToStart(), initialized(d.pod, st), podReady(d.pod, st, d.m.Durable.Conditions),
+		d.readyToStart(), initialized(st), podReady(d.pod, st, d.m.Durable.Conditions),
 		containersReady(st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	if d.m.Durable.Rejected != nil {
@@ -92,7 +92,7 @@ func (d *decision) readyToStart() corev1.PodCondition {
 	return condition(kind, "", "")
 }
 
-func initialized(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
+func initialized(st *corev1.PodStatus) corev1.PodCondition {
 	var incomplete []string
 	for _, cs := range st.InitContainerStatuses {
 		if !cs.Ready {

@@ -38,8 +38,7 @@ func (d *decision) create(spec *corev1.Container, c *ContainerMemo, up bool) {
 	if !ok {
 		return
 	}
-	_, pulled := d.m.Volatile.Fresh[spec.Name]
-	if !pulled {
+	if d.m.Volatile.Fresh[spec.Name] != spec.Image {
 		d.event(corev1.EventTypeNormal, "Pulled", fmt.Sprintf(
 			"Container image %q already present on machine and can be accessed by the pod", spec.Image), spec.Name)
 	}

@@ -166,19 +166,6 @@ func (d *decision) current(name string, c *ContainerMemo) *Container {
 	return d.seen[ID(d.pod.UID, name, c.Attempt)]
 }
 
-// specs are all containers of the pod, init containers first.
-func (d *decision) specs() []*corev1.Container {
-	s := &d.pod.Spec
-	all := make([]*corev1.Container, 0, len(s.InitContainers)+len(s.Containers))
-	for i := range s.InitContainers {
-		all = append(all, &s.InitContainers[i])
-	}
-	for i := range s.Containers {
-		all = append(all, &s.Containers[i])
-	}
-	return all
-}
-
 // names are those of all containers remembered or seen, sorted.
 func (d *decision) names() []string {
 	var names []string

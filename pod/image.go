@@ -13,10 +13,10 @@ import (
 // pulled if it is not.
 func (d *decision) image(spec *corev1.Container, c *ContainerMemo) bool {
 	_, here := d.in.Seen.Images[spec.Image]
-	fresh, pulled := d.m.Volatile.Fresh[spec.Name]
+	pulled := d.m.Volatile.Fresh[spec.Name] == spec.Image
 	always := spec.ImagePullPolicy == corev1.PullAlways
 	switch {
-	case here && (!always || pulled && fresh == c.Attempt || c.Stage == StageCreating):
+	case here && (!always || pulled || c.Stage == StageCreating):
 		for _, about := range [...]string{"image/" + spec.Name, "pull/" + spec.Name} {
 			d.settled(about)
 			d.settled(about + "/error")

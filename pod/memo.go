@@ -201,8 +201,8 @@ type Volatile struct {
 	// Pulling is who waits for a pull under way: image reference to container
 	// names.
 	Pulling map[string][]string
-	// Fresh is the attempt for which a container's image was pulled.
-	Fresh map[string]int
+	// Fresh is the image that was pulled for a container's next attempt.
+	Fresh map[string]string
 	// Done are actions that succeeded, by retryKey, while they go on being
 	// wanted: they are spaced out, since they do not do what they should.
 	Done map[string]Retry

@@ -154,7 +154,7 @@ func (l *life) step() {
 		l.turnProbe()
 	case n < 97:
 		l.turnImages()
-	case n < 99:
+	case n < 98:
 		w.stubborn["app0"] = !w.stubborn["app0"]
 	default:
 		w.in.Deleted = &Deletion{At: w.now, Grace: 30 * time.Second}
@@ -289,7 +289,7 @@ func (l *life) finish(subject Subject) {
 func (l *life) crash() {
 	for _, subject := range sortedSubjects(l.flying) {
 		if rapid.Bool().Draw(l.t, "happened") {
-			l.w.effect(l.flying[subject])
+			_, _ = l.w.effect(l.flying[subject])
 		}
 	}
 	clear(l.flying)

@@ -136,20 +136,13 @@ func (s *scenario) raw(text string) {
 }
 
 func (s *scenario) command(name string, args []string) {
-	arg := func(i int) string {
-		if i < len(args) {
-			return args[i]
-		}
-		return ""
-	}
-	rest := func(i int) string { return strings.Join(args[min(i, len(args)):], " ") }
 	w := s.w
 	switch name {
 	case "settle":
 		w.settle()
 		s.summary()
 	case "advance":
-		w.advance(s.duration(arg(0)))
+		w.advance(s.duration(strings.Join(args, "")))
 		s.summary()
 	case "decide":
 		out := w.decide()
@@ -161,6 +154,17 @@ func (s *scenario) command(name string, args []string) {
 		for _, a := range w.decide().Do {
 			w.do(a)
 		}
+	default:
+		s.happen(name, args)
+	}
+}
+
+// happen is what comes from outside.
+func (s *scenario) happen(name string, args []string) {
+	arg := func(i int) string { return strings.Join(args[min(i, len(args)):min(i+1, len(args))], "") }
+	rest := func(i int) string { return strings.Join(args[min(i, len(args)):], " ") }
+	w := s.w
+	switch name {
 	case "fail":
 		s.fail(Kind(arg(0)), args[1:])
 	case "heal":

@@ -135,7 +135,7 @@ func contentHash(files map[string]File) string {
 	h := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		f := files[path]
-		fmt.Fprintf(h, "%q %o %d\n", path, f.Mode, len(f.Data))
+		h.Write(fmt.Appendf(nil, "%q %o %d\n", path, f.Mode, len(f.Data)))
 		h.Write(f.Data)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
