@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/moby/sys/signal"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -122,7 +123,10 @@ func (c *Client) describe(ctx context.Context, img containerd.Image) (pod.Image,
 	if err != nil {
 		return pod.Image{}, fmt.Errorf("read the configuration of image %s: %w", img.Name(), err)
 	}
-	return pod.Image{ID: imageID(img, config), User: spec.Config.User}, nil
+	// An image without a stop signal, or with one that there is not, is ended
+	// by TERM, as in containerd's CRI.
+	stop, _ := signal.ParseSignal(spec.Config.StopSignal)
+	return pod.Image{ID: imageID(img, config), User: spec.Config.User, StopSignal: stop}, nil
 }
 
 // imageID is as a kubelet reports it: name@digest of what a registry served,
