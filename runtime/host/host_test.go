@@ -15,7 +15,7 @@ import (
 func TestNodeOfThisMachine(t *testing.T) {
 	h, err := New(Config{
 		Root: t.TempDir(), Version: "v1",
-		ContainerRuntime: func(context.Context) (string, error) { return "containerd://2", nil },
+		ContainerRuntime: func(context.Context) string { return "containerd://2" },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,8 +27,9 @@ type Config struct {
 	MaxPods int64
 	// Version is podd's, where a kubelet tells its own.
 	Version string
-	// ContainerRuntime tells the runtime's version: "containerd://2.4.2".
-	ContainerRuntime func(context.Context) (string, error)
+	// ContainerRuntime tells the runtime's name and version, as far as it can be
+	// reached: "containerd://2.4.2".
+	ContainerRuntime func(context.Context) string
 }
 
 // Host is the machine.
@@ -133,17 +134,13 @@ func (h *Host) system(ctx context.Context) (corev1.NodeSystemInfo, error) {
 	if err := unix.Uname(&uts); err != nil {
 		return corev1.NodeSystemInfo{}, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	runtime, err := h.cfg.ContainerRuntime(ctx)
-	if err != nil {
-		return corev1.NodeSystemInfo{}, err
-	}
 	return corev1.NodeSystemInfo{
 		MachineID:               line("/etc/machine-id"),
 		SystemUUID:              line("/sys/class/dmi/id/product_uuid"),
 		BootID:                  line("/proc/sys/kernel/random/boot_id"),
 		KernelVersion:           unix.ByteSliceToString(uts.Release[:]),
 		OSImage:                 osImage(),
-		ContainerRuntimeVersion: runtime,
+		ContainerRuntimeVersion: h.cfg.ContainerRuntime(ctx),
 		KubeletVersion:          h.cfg.Version,
 		OperatingSystem:         goruntime.GOOS,
 		Architecture:            goruntime.GOARCH,
