@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// observeTime bounds one look at a pod.
+const observeTime = 30 * time.Second
+
+// deadlines are how long an action may take. One that takes longer fails and
+// is tried again; waiting for it holds nobody else up.
+var deadlines = map[pod.Kind]time.Duration{
+	pod.PullImage:       time.Hour,
+	pod.CreateSandbox:   2 * time.Minute,
+	pod.RemoveSandbox:   2 * time.Minute,
+	pod.CreateContainer: 2 * time.Minute,
+	pod.StartContainer:  2 * time.Minute,
+	pod.SetupVolume:     2 * time.Minute,
+}
+
+const defaultDeadline = time.Minute
+
+// probeSlack is what starting an exec may take beyond the probe's own timeout.
+const probeSlack = 10 * time.Second
+
+func deadline(a pod.Action) time.Duration {
+	if a.Kind == pod.RunProbe {
+		return a.Probe.Timeout + probeSlack
+	}
+	if d, ok := deadlines[a.Kind]; ok {
+		return d
+	}
+	return defaultDeadline
+}
+
+// heavy actions are bounded node-wide: more of them at once than cores gains
+// nothing and makes each slower. Signals, probes and the like never wait.
+func heavy(k pod.Kind) bool {
+	switch k {
+	case pod.CreateSandbox, pod.RemoveSandbox, pod.SetupNetwork, pod.RemoveNetwork,
+		pod.CreateContainer, pod.StartContainer, pod.ReapContainer, pod.RemoveContainer:
+		return true
+	}
+	return false
+}
+
+// carryOut runs one action to its end. stop ends the waiting for a turn, not
+// the action.
+func (a *Agent) carryOut(ctx, stop context.Context, key pod.Key, act pod.Action) pod.Result {
+	r := pod.Result{Action: act}
+	if heavy(act.Kind) {
+		if err := a.heavy.Acquire(stop, 1); err != nil {
+			r.Err = failureOf(err)
+			r.Started = time.Now()
+			r.Finished = r.Started
+			return r
+		}
+		defer a.heavy.Release(1)
+	}
+	r.Started = time.Now()
+	probe, err := a.effect(ctx, key, act)
+	r.Finished = time.Now()
+	r.Probe, r.Err = probe, failureOf(err)
+	a.cfg.Record(act.Kind, r.Finished.Sub(r.Started), err)
+	return r
+}
+
+// effect routes an action to its port.
+func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action) (*pod.ProbeOutcome, error) {
+	c := &a.cfg
+	switch act.Kind {
+	case pod.CreateCgroup:
+		return nil, c.Cgroups.Create(ctx, *act.Cgroup)
+	case pod.RemoveCgroup:
+		return nil, c.Cgroups.Remove(ctx, key.UID)
+	case pod.SetupVolume:
+		return nil, c.Volumes.Setup(ctx, *act.Volume)
+	case pod.RemoveVolumes:
+		return nil, c.Volumes.Remove(ctx, key.UID)
+	case pod.SetupNetwork:
+		return nil, c.Network.Setup(ctx, *act.Network)
+	case pod.RemoveNetwork:
+		return nil, c.Network.Remove(ctx, *act.Network)
+	case pod.CreateSandbox:
+		return nil, c.Sandboxes.Create(ctx, *act.Sandbox)
+	case pod.RemoveSandbox:
+		return nil, c.Sandboxes.Remove(ctx, key.UID, act.ID)
+	case pod.PullImage:
+		_, err := c.Images.Pull(ctx, *act.Pull)
+		return nil, err
+	case pod.CreateContainer:
+		return nil, c.Containers.Create(ctx, *act.Container)
+	case pod.StartContainer:
+		return nil, c.Containers.Start(ctx, *act.Container)
+	case pod.SignalContainer:
+		return nil, c.Containers.Signal(ctx, *act.Signal)
+	case pod.ReapContainer:
+		return nil, c.Containers.Reap(ctx, act.ID)
+	case pod.RemoveContainer:
+		return nil, c.Containers.Remove(ctx, act.ID)
+	case pod.RunProbe:
+		return a.probe(ctx, act.Probe)
+	case pod.RemoveLogs:
+		return nil, c.Logs.Remove(ctx, key)
+	}
+	return nil, fmt.Errorf("no way to carry out %s", act.Kind)
+}
+
+// maxProbeOutput is the kubelet's.
+const maxProbeOutput = 10 << 10
+
+// probe runs an exec probe in the container and any other from the host.
+func (a *Agent) probe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.ProbeOutcome, error) {
+	if cfg.Handler.Exec == nil {
+		out, err := a.cfg.Prober.Probe(ctx, *cfg)
+		return &out, err
+	}
+	return a.execProbe(ctx, cfg)
+}
+
+func (a *Agent) execProbe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.ProbeOutcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	var out limited
+	code, err := a.cfg.Execer.Exec(ctx, cfg.ContainerID, pod.ExecCommand{
+		Args: cfg.Handler.Exec.Command, Stdout: &out, Stderr: &out,
+	})
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &pod.ProbeOutcome{Output: fmt.Sprintf("command timed out: %q timed out after %s",
+			cfg.Handler.Exec.Command, cfg.Timeout)}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &pod.ProbeOutcome{Healthy: code == 0, Output: out.String()}, nil
+}
+
+// limited keeps the beginning of what is written to it. exec writes both
+// streams from two goroutines.
+type limited struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(p[:min(len(p), maxProbeOutput-l.buf.Len())])
+	return len(p), nil
+}
+
+func (l *limited) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func failureOf(err error) *pod.Failure {
+	if err == nil {
+		return nil
+	}
+	var f *pod.Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return &pod.Failure{Kind: pod.Transient, Message: err.Error()}
+}
+
+func imageRefs(p *corev1.Pod) []string {
+	var refs []string
+	for _, c := range p.Spec.InitContainers {
+		refs = append(refs, c.Image)
+	}
+	for _, c := range p.Spec.Containers {
+		refs = append(refs, c.Image)
+	}
+	return refs
+}

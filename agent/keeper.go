@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/podd-io/podd/agent/store"
+)
+
+// revisionBlock is how many revisions are given out for one write of the
+// bound: status changes count, and are not themselves written.
+const revisionBlock = 10_000
+
+// keeper owns the objects: one goroutine changes them, persists them, and
+// publishes a new snapshot. Everybody else reads snapshots.
+type keeper struct {
+	store *store.Store
+	log   *zap.Logger
+	ops   chan func()
+	// now is the published snapshot; only the keeper's goroutine stores it.
+	now atomic.Pointer[Snapshot]
+
+	// Owned by the goroutine of run.
+	bound   uint64 // no revision reaches it without a write
+	watches map[*watch]bool
+	history history
+	unsaved map[store.Key]bool // events that changed since they were written
+}
+
+func newKeeper(s *store.Store, log *zap.Logger) *keeper {
+	k := &keeper{store: s, log: log, ops: make(chan func()), watches: map[*watch]bool{}, unsaved: map[store.Key]bool{}}
+	k.now.Store(&Snapshot{})
+	return k
+}
+
+// run carries out what do brings, one after the other, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case op := <-k.ops:
+			op()
+		}
+	}
+}
+
+// do runs op in the keeper's goroutine and gives its error.
+func (k *keeper) do(ctx context.Context, op func() error) error {
+	done := make(chan error, 1)
+	select {
+	case k.ops <- func() { done <- op() }:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// load takes over what the store holds. It is called before run.
+func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Object, error)) error {
+	snap := &Snapshot{Revision: st.Revision}
+	k.bound = st.Revision
+	k.history.oldest = st.Revision
+	for _, rec := range st.Records {
+		obj, err := decode(rec.Key.Kind, rec.Object)
+		if err != nil {
+			return fmt.Errorf("stored object %s: %w", rec.Key, err)
+		}
+		snap = snap.with(snap.Revision, rec.Key, &Entry{
+			Key: rec.Key, Source: rec.Source, Object: obj, Force: rec.Force, Next: rec.Next,
+		})
+	}
+	for _, raw := range st.Events {
+		obj, err := decode(KindEvent, raw)
+		if err != nil {
+			k.log.Warn("left a damaged event out", zap.Error(err))
+			continue
+		}
+		key := store.Key{Kind: KindEvent, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+		snap = snap.with(snap.Revision, key, &Entry{Key: key, Source: SourceAPI, Object: obj})
+	}
+	k.now.Store(snap)
+	return nil
+}
+
+// commit persists what changes in the set, then publishes it. It runs in the
+// keeper's goroutine. Either all of it happens or, with an error, nothing.
+func (k *keeper) commit(set []*Entry, remove []store.Key, forget store.Change) error {
+	snap := k.now.Load()
+	forget.Revision = max(k.bound, snap.Revision+uint64(2*len(set)+len(remove))+revisionBlock)
+	forget.Remove = remove
+	revision := snap.Revision
+	for _, e := range set {
+		revision++
+		e.Object.SetResourceVersion(strconv.FormatUint(revision, 10))
+		rec, err := record(e)
+		if err != nil {
+			return err
+		}
+		forget.Put = append(forget.Put, rec)
+	}
+	if err := k.store.Commit(forget); err != nil {
+		return err
+	}
+	k.bound = forget.Revision
+	for _, e := range set {
+		if old := snap.Get(e.Key); old != nil && old.Object.GetUID() != e.Object.GetUID() {
+			k.publish(e.Key, nil) // of one name, but not the same object
+		}
+		k.publish(e.Key, e)
+	}
+	for _, key := range remove {
+		k.publish(key, nil)
+	}
+	return nil
+}
+
+// replace publishes an object of which nothing durable changed. It runs in the
+// keeper's goroutine.
+func (k *keeper) replace(e *Entry) {
+	revision := k.now.Load().Revision + 1
+	if revision >= k.bound {
+		bound := revision + revisionBlock
+		if err := k.store.Commit(store.Change{Revision: bound}); err != nil {
+			k.log.Error("could not reserve revisions; watches may have to start anew after a restart", zap.Error(err))
+		}
+		k.bound = bound
+	}
+	e.Object.SetResourceVersion(strconv.FormatUint(revision, 10))
+	k.publish(e.Key, e)
+}
+
+// publish makes the next snapshot and tells the watches.
+func (k *keeper) publish(key store.Key, entry *Entry) {
+	snap := k.now.Load()
+	old := snap.Get(key)
+	next := snap.with(snap.Revision+1, key, entry)
+	k.now.Store(next)
+	c := change{revision: next.Revision, old: old, new: entry}
+	k.history.add(c)
+	for w := range k.watches {
+		w.push(c)
+	}
+}
+
+// record is how an entry is stored: without a pod's status, which podd finds
+// out anew.
+func record(e *Entry) (store.Record, error) {
+	raw, err := json.Marshal(withoutStatus(e.Object))
+	if err != nil {
+		return store.Record{}, fmt.Errorf("encode %s: %w", e.Key, err)
+	}
+	return store.Record{Key: e.Key, Source: e.Source, Object: raw, Force: e.Force, Next: e.Next}, nil
+}

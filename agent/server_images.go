@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	poddv1 "github.com/podd-io/podd/api/podd/v1"
+	"github.com/podd-io/podd/pod"
+)
+
+// images serves podd.v1.Images.
+type images struct {
+	poddv1.UnimplementedImagesServer
+	a *Agent
+}
+
+func wireImages(all []pod.StoredImage) []*poddv1.Image {
+	out := make([]*poddv1.Image, 0, len(all))
+	for _, img := range all {
+		out = append(out, &poddv1.Image{
+			Id: img.ID, Names: img.Names, Digests: img.Digests, Size: img.Size,
+			CreatedAt: timestamppb.New(img.CreatedAt), Pinned: img.Pinned,
+		})
+	}
+	return out
+}
+
+func (i *images) List(ctx context.Context, _ *poddv1.ImagesListRequest) (*poddv1.ImagesListResponse, error) {
+	all, err := i.a.cfg.ImageStore.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &poddv1.ImagesListResponse{Images: wireImages(all)}, nil
+}
+
+// Pull fetches an image; a caller that goes away ends it, unless a pod waits
+// for the same one.
+func (i *images) Pull(req *poddv1.PullRequest, stream grpc.ServerStreamingServer[poddv1.PullResponse]) error {
+	if req.Name == "" {
+		return apierrors.NewBadRequest("name: it is needed")
+	}
+	if req.Platform != "" {
+		return apierrors.NewBadRequest("platform: not supported yet; images are pulled for the host's own")
+	}
+	ctx := stream.Context()
+	got, err := i.a.cfg.Images.Pull(ctx, pod.PullConfig{Ref: req.Name, Policy: corev1.PullAlways})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}}})
+}
+
+// Import loads an archive that comes in pieces.
+func (i *images) Import(stream grpc.ClientStreamingServer[poddv1.ImportRequest, poddv1.ImportResponse]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			return apierrors.NewBadRequest("the archive is empty")
+		}
+		return err
+	}
+	archive := &chunks{stream: stream, rest: first.Data}
+	all, err := i.a.cfg.ImageStore.Import(stream.Context(), archive, first.Name)
+	if err != nil {
+		return err
+	}
+	i.a.hint("") // pods may wait for it
+	return stream.SendAndClose(&poddv1.ImportResponse{Images: wireImages(all)})
+}
+
+// chunks reads the pieces as one.
+type chunks struct {
+	stream grpc.ClientStreamingServer[poddv1.ImportRequest, poddv1.ImportResponse]
+	rest   []byte
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		next, err := c.stream.Recv()
+		if err != nil {
+			return 0, err
+		}
+		c.rest = next.Data
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (i *images) Remove(ctx context.Context, req *poddv1.RemoveRequest) (*poddv1.RemoveResponse, error) {
+	if req.Name == "" {
+		return nil, apierrors.NewBadRequest("name: it is needed")
+	}
+	names, err := i.a.cfg.ImageStore.Remove(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &poddv1.RemoveResponse{Names: names}, nil
+}

@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	poddv1 "github.com/podd-io/podd/api/podd/v1"
+)
+
+// Version is what Node.Version tells of this program; the rest is the host's.
+type Version struct {
+	Version, Commit, Go, Kubernetes string
+}
+
+// node serves podd.v1.Node.
+type node struct {
+	poddv1.UnimplementedNodeServer
+	a *Agent
+}
+
+func (n *node) GetNode(ctx context.Context, _ *poddv1.GetNodeRequest) (*poddv1.GetNodeResponse, error) {
+	obj, err := n.a.cfg.Host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := wire(KindNode, obj)
+	return &poddv1.GetNodeResponse{Object: w}, err
+}
+
+// Version fails unless podd can work: that its runtime answers is part of it.
+func (n *node) Version(ctx context.Context, _ *poddv1.VersionRequest) (*poddv1.VersionResponse, error) {
+	if err := n.a.cfg.Working(ctx); err != nil {
+		return nil, status.Errorf(codes.Unavailable, "podd is not ready to work: %v", err)
+	}
+	host, err := n.a.cfg.Host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := n.a.cfg.Version
+	return &poddv1.VersionResponse{
+		Version: v.Version, Commit: v.Commit, GoVersion: v.Go, KubernetesVersion: v.Kubernetes,
+		ContainerdVersion: host.Status.NodeInfo.ContainerRuntimeVersion,
+		KernelVersion:     host.Status.NodeInfo.KernelVersion,
+	}, nil
+}
+
+func (n *node) Config(context.Context, *poddv1.ConfigRequest) (*poddv1.ConfigResponse, error) {
+	return &poddv1.ConfigResponse{Yaml: n.a.cfg.ConfigYAML}, nil
+}
+
+func (n *node) Stats(context.Context, *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "the stats summary is not supported yet")
+}
+
+// providers serves podd.v1.Providers.
+type providers struct {
+	poddv1.UnimplementedProvidersServer
+}
+
+func (providers) Serve(grpc.BidiStreamingServer[poddv1.ServeRequest, poddv1.ServeResponse]) error {
+	return status.Error(codes.Unimplemented, "providers are not supported yet")
+}

@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	poddv1 "github.com/podd-io/podd/api/podd/v1"
+)
+
+// bookmarkEvery is how often a quiet watch is told how far the world has gone.
+const bookmarkEvery = 30 * time.Second
+
+type watchStream = grpc.ServerStreamingServer[poddv1.WatchResponse]
+
+// Watch sends what is, then what changes. A caller that goes away ends it.
+func (o *objects) Watch(req *poddv1.WatchRequest, stream watchStream) error {
+	match, err := matcher(req.Kinds, req.Namespace, req.LabelSelector, req.FieldSelector)
+	if err != nil {
+		return err
+	}
+	ctx := stream.Context()
+	w, snap, ok, err := o.a.keeper.watchFrom(ctx, match, req.FromRevision)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return tooOld(*req.FromRevision, snap.Revision)
+	}
+	defer o.a.keeper.stop(context.WithoutCancel(ctx), w)
+	if req.FromRevision == nil {
+		if err := sendAll(stream, snap, match, req.Kinds); err != nil {
+			return err
+		}
+	}
+	return o.follow(stream, w)
+}
+
+func tooOld(from, now uint64) error {
+	return apierrors.NewResourceExpired("revision " + strconv.FormatUint(from, 10) +
+		" is not known any more (now: " + strconv.FormatUint(now, 10) + "): list, and watch from there")
+}
+
+// sendAll is the initial list, and its end.
+func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds []string) error {
+	if len(kinds) == 0 {
+		kinds = []string{KindPod, KindConfigMap, KindSecret, KindEvent}
+	}
+	for _, kind := range kinds {
+		for _, e := range snap.List(kind) {
+			if !match(e) {
+				continue
+			}
+			if err := send(stream, poddv1.WatchResponse_TYPE_ADDED, e, snap.Revision); err != nil {
+				return err
+			}
+		}
+	}
+	return stream.Send(&poddv1.WatchResponse{Type: poddv1.WatchResponse_TYPE_SYNCED, Revision: snap.Revision})
+}
+
+func send(stream watchStream, kind poddv1.WatchResponse_Type, e *Entry, revision uint64) error {
+	w, err := wire(e.Key.Kind, e.Object)
+	if err != nil {
+		return err
+	}
+	return stream.Send(&poddv1.WatchResponse{Type: kind, Object: w, Revision: revision})
+}
+
+func (o *objects) follow(stream watchStream, w *watch) error {
+	ctx := stream.Context()
+	bookmark := time.NewTicker(bookmarkEvery)
+	defer bookmark.Stop()
+	for {
+		quiet := false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.a.life.Done():
+			return errStopping
+		case <-bookmark.C:
+			quiet = true
+		case <-w.wake:
+		}
+		queue, revision, ok := w.take()
+		for _, c := range queue {
+			if err := sendChange(stream, c); err != nil {
+				return err
+			}
+		}
+		if !ok {
+			return apierrors.NewResourceExpired("the reader is too slow: list, and watch from there")
+		}
+		if quiet && len(queue) == 0 {
+			if err := stream.Send(&poddv1.WatchResponse{Type: poddv1.WatchResponse_TYPE_BOOKMARK, Revision: revision}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func sendChange(stream watchStream, c change) error {
+	switch {
+	case c.old == nil:
+		return send(stream, poddv1.WatchResponse_TYPE_ADDED, c.new, c.revision)
+	case c.new == nil:
+		return send(stream, poddv1.WatchResponse_TYPE_DELETED, c.old, c.revision)
+	}
+	return send(stream, poddv1.WatchResponse_TYPE_MODIFIED, c.new, c.revision)
+}
