@@ -18,10 +18,10 @@ func Status(status string) error { return notify("STATUS=" + status) }
 func Stopping() error { return notify(daemon.SdNotifyStopping) }
 
 // Watchdog tells systemd that podd lives, twice in every interval that the unit
-// asks for, as long as alive says so, until ctx ends. Without such a unit it
-// returns at once. What podd waits for is no reason not to be alive. A failure to
+// asks for, until ctx ends. Without such a unit it returns at once. What podd
+// waits for, a hung containerd among it, is no reason not to live. A failure to
 // tell systemd does not end it; the last one is returned.
-func Watchdog(ctx context.Context, alive func() bool) error {
+func Watchdog(ctx context.Context) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("read the watchdog's interval: %w", err)
@@ -33,9 +33,7 @@ func Watchdog(ctx context.Context, alive func() bool) error {
 	defer tick.Stop()
 	var last error
 	for {
-		if alive() {
-			last = notify(daemon.SdNotifyWatchdog)
-		}
+		last = notify(daemon.SdNotifyWatchdog)
 		select {
 		case <-ctx.Done():
 			return last

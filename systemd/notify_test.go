@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,15 +66,11 @@ func TestWatchdog(t *testing.T) {
 	received := listen(t)
 	t.Setenv("WATCHDOG_USEC", strconv.Itoa(int((20 * time.Second).Microseconds())))
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
-	var dead atomic.Bool
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- Watchdog(ctx, func() bool { return !dead.Load() }) }()
+		go func() { done <- Watchdog(ctx) }()
 		time.Sleep(25 * time.Second) // at 0, 10, 20
-		synctest.Wait()
-		dead.Store(true)
-		time.Sleep(time.Hour)
 		synctest.Wait()
 		cancel()
 		if err := <-done; err != nil {
@@ -92,7 +87,7 @@ func TestWithoutSystemdNothingHappens(t *testing.T) {
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 		t.Setenv(name, "")
 	}
-	err := errors.Join(Ready(""), Status(""), Stopping(), Watchdog(t.Context(), func() bool { return true }))
+	err := errors.Join(Ready(""), Status(""), Stopping(), Watchdog(t.Context()))
 	if err != nil {
 		t.Error(err)
 	}
