@@ -1,0 +1,82 @@
+# podd: see `make help`. Everything runs as root on Debian or Ubuntu, with Go
+# and git installed; `make deps` installs what else is needed.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export GOFLAGS := -buildvcs=false
+export GOTOOLCHAIN := auto
+
+# The version comes from git through Go's build information.
+# grpcnotrace: 9 MB less, see docs/adr.
+GOBUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -tags grpcnotrace -ldflags "-s -w"
+# Tests build with the tag as well: what is tested is what is shipped.
+GOTEST  := go test -tags grpcnotrace -p 2
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+
+.PHONY: deps
+deps: ## Install the OS packages that are missing (Debian, Ubuntu)
+	@./tools/deps.sh
+
+.PHONY: build
+build: ## Build bin/podd and bin/podctl
+	$(GOBUILD) -o bin/ ./cmd/podd ./cmd/podctl
+
+.PHONY: bundle
+bundle: deps bin/bundle/.built ## Build containerd, runc and the CNI plugins into bin/bundle/
+
+bin/bundle/.built: bundle/go.mod bundle/go.sum bundle/build.sh
+	./bundle/build.sh bin/bundle
+	@touch $@
+
+.PHONY: tools
+tools: bin/tools/.built ## Build buf, the proto generators and golangci-lint into bin/tools/
+
+bin/tools/.built: tools/go.mod tools/go.sum
+	@mkdir -p bin/tools
+	cd tools && go build -o ../bin/tools/ $$(go list -f '{{.ImportPath}}' tool)
+	@touch $@
+
+.PHONY: generate
+generate: tools ## Generate the Go code of the API, the pause program and the generated docs
+	bin/tools/buf generate
+	go test ./agent/admit ./cmd/podctl -run 'Docs' -rewrite
+
+.PHONY: demo
+demo: build bundle ## Run a guestbook pod, show it, and leave nothing behind (KEEP=1 keeps it)
+	@KEEP=$(KEEP) ./examples/demo.sh
+
+.PHONY: demo-stop
+demo-stop: ## End a demo that was kept with KEEP=1
+	@./examples/demo.sh stop
+
+.PHONY: test
+test: deps lint unit integration ## Everything CI runs
+
+.PHONY: lint
+lint: tools ## gofmt, vet, golangci-lint, buf
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt on these'; exit 1; }
+	go vet -tags grpcnotrace ./...
+	bin/tools/golangci-lint run
+	bin/tools/buf lint
+	bin/tools/buf breaking --against api/podd.binpb
+	bin/tools/buf generate --output bin/generated
+	diff -r -x '*.proto' -x doc.go bin/generated/api/podd api/podd || { echo 'run make generate'; exit 1; }
+
+.PHONY: unit
+unit: bundle ## Unit, scenario and property tests, with the race detector
+	$(GOTEST) -race $$(go list ./... | grep -v /integration$$)
+
+.PHONY: integration
+integration: build bundle ## podd as a whole on real containerd, as root
+	$(GOTEST) -count=1 -timeout 30m ./integration
+
+.PHONY: bench install deb test-vm
+bench install deb test-vm: ## (Not there yet; see docs/README.md)
+	@echo "make $@ is not there yet: docs/README.md says what is planned"; exit 1
+
+.PHONY: clean
+clean: ## Remove bin/
+	rm -rf bin
