@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	poddv1 "github.com/podd-io/podd/api/podd/v1"
+)
+
+// maxMessage is a little over podd's 32 MiB, so that podd's own limit speaks.
+const maxMessage = 33 << 20
+
+// client is a connection to podd.
+type client struct {
+	conn    *grpc.ClientConn
+	objects poddv1.ObjectsClient
+	streams poddv1.StreamsClient
+	images  poddv1.ImagesClient
+	node    poddv1.NodeClient
+}
+
+// connect makes a client for the endpoint in force. It does not wait for podd:
+// the first call finds out whether it is there. The caller closes it.
+func (s *session) connect() (*client, error) {
+	target, err := grpcTarget(s.endpoint())
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(target,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithUnaryInterceptor(deadline(s.requestTimeout)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connect to podd at %s: %w", s.endpoint(), err)
+	}
+	return &client{
+		conn:    conn,
+		objects: poddv1.NewObjectsClient(conn),
+		streams: poddv1.NewStreamsClient(conn),
+		images:  poddv1.NewImagesClient(conn),
+		node:    poddv1.NewNodeClient(conn),
+	}, nil
+}
+
+// grpcTarget is the address as grpc wants it: unix:///run/podd/podd.sock, or
+// only the path of the socket.
+func grpcTarget(address string) (string, error) {
+	path := strings.TrimPrefix(strings.TrimPrefix(address, "unix://"), "unix:")
+	if !strings.HasPrefix(path, "/") {
+		return "", fmt.Errorf("address %q is not a unix socket's, such as %s", address, defaultAddress)
+	}
+	return "unix://" + path, nil
+}
+
+func (c *client) close() { _ = c.conn.Close() }
+
+// deadline gives every call that has one answer a limit; 0 is none.
+func deadline(limit time.Duration) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if limit > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
+		return invoke(ctx, method, req, reply, conn, opts...)
+	}
+}
+
+// get reads one object.
+func (c *client) get(ctx context.Context, r ref) (*unstructured.Unstructured, error) {
+	if r.kind.isImage() {
+		return c.getImage(ctx, r.name)
+	}
+	resp, err := c.objects.Get(ctx, &poddv1.GetRequest{Ref: r.proto()})
+	if err != nil {
+		return nil, err
+	}
+	return decode(resp.GetObject())
+}
+
+// list reads the objects of one kind; an empty namespace is all.
+func (c *client) list(ctx context.Context, k kind, namespace, labels, fields string) ([]*unstructured.Unstructured, error) {
+	if k.isImage() {
+		return c.listImages(ctx)
+	}
+	resp, err := c.objects.List(ctx, &poddv1.ListRequest{
+		Kind: k.name, Namespace: namespace, LabelSelector: labels, FieldSelector: fields,
+	})
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]*unstructured.Unstructured, 0, len(resp.GetObjects()))
+	for _, o := range resp.GetObjects() {
+		object, err := decode(o)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+	}
+	return objects, nil
+}
+
+// change is one answer of a watch.
+type change struct {
+	kind   poddv1.WatchResponse_Type
+	object *unstructured.Unstructured // nil for SYNCED and BOOKMARK
+}
+
+// watch tells of every change until seen says that it is done or fails, or the
+// stream ends.
+func (c *client) watch(ctx context.Context, req *poddv1.WatchRequest, seen func(change) (done bool, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.objects.Watch(ctx, req)
+	if err != nil {
+		return err
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return errors.New("podd ended the watch")
+		}
+		if err != nil {
+			return err
+		}
+		ch := change{kind: resp.GetType()}
+		if resp.GetObject() != nil {
+			if ch.object, err = decode(resp.GetObject()); err != nil {
+				return err
+			}
+		}
+		if done, err := seen(ch); done || err != nil {
+			return err
+		}
+	}
+}
+
+// decode is an object of the API as Kubernetes' tools take it.
+func decode(o *poddv1.Object) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(o.GetJson()); err != nil {
+		return nil, fmt.Errorf("decode a %s from podd: %w", o.GetKind(), err)
+	}
+	return object, nil
+}

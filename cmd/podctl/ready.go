@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/podd-io/podd/cmd/podctl/table"
+)
+
+// shownEvents is how many of a pod's last events are shown when it does not
+// become ready.
+const shownEvents = 5
+
+// awaitReady waits until the pods among the objects, as they were stored, are
+// ready or have succeeded. It tells why of each that fails, is deleted or takes
+// longer than the timeout; 0 is for ever.
+func (s *session) awaitReady(ctx context.Context, c *client, objects []*unstructured.Unstructured, timeout time.Duration) error {
+	p := s.waitAtMost(timeout)
+	if timeout == 0 {
+		p = s.waitAtMost(-1)
+	}
+	failed := false
+	for _, object := range objects {
+		if object.GetKind() != "Pod" {
+			continue
+		}
+		r := refOf(object)
+		var last *corev1.Pod
+		err := c.await(ctx, r, p, readyOrDone(r, object.GetGeneration(), &last))
+		if err == nil {
+			continue
+		}
+		if err := s.tellUnready(ctx, c, r, last, err); err != nil {
+			return err
+		}
+		failed = true
+	}
+	if failed {
+		return reported{}
+	}
+	return nil
+}
+
+// errFailed says that a pod has failed for good.
+var errFailed = errors.New("it failed")
+
+// readyOrDone waits for the pod of that uid, once its status is of that
+// generation or a later one. The last state seen is left in last.
+func readyOrDone(r ref, generation int64, last **corev1.Pod) verdict {
+	return func(object *unstructured.Unstructured) (bool, error) {
+		if object == nil || object.GetUID() != r.uid {
+			if *last != nil {
+				return false, errors.New("it was deleted")
+			}
+			return false, nil // one of the same name has to end first
+		}
+		pod, err := typed[corev1.Pod](object)
+		if err != nil {
+			return false, err
+		}
+		*last = pod
+		if pod.Status.ObservedGeneration < generation {
+			return false, nil
+		}
+		switch pod.Status.Phase {
+		case corev1.PodSucceeded:
+			return true, nil
+		case corev1.PodFailed:
+			return false, errFailed
+		}
+		return strings.EqualFold(conditionStatus(object, "Ready"), "true"), nil
+	}
+}
+
+// tellUnready says why a pod is not ready, with its last events. An error is
+// podd's, not the pod's.
+func (s *session) tellUnready(ctx context.Context, c *client, r ref, pod *corev1.Pod, cause error) error {
+	if _, failed := grpcStatus(cause); failed {
+		return cause
+	}
+	fmt.Fprintf(s.errOut, "error: %s in namespace %s is not ready: %v\n", r, r.namespace, timedOut(cause, r))
+	if pod == nil {
+		return nil
+	}
+	fmt.Fprintf(s.errOut, "  Status:  %s\n", table.PodStatus(pod))
+	for _, line := range troubles(pod) {
+		fmt.Fprintf(s.errOut, "  %s\n", line)
+	}
+	events, err := c.eventsOf(ctx, r)
+	if err != nil || len(events) == 0 {
+		return err
+	}
+	fmt.Fprintln(s.errOut, "  Last events:")
+	for _, e := range events[max(0, len(events)-shownEvents):] {
+		fmt.Fprintf(s.errOut, "    %s %s (%s ago, x%d): %s\n", e.Type, e.Reason,
+			table.Age(table.EventLast(&e), s.now()), table.EventCount(&e), strings.TrimSpace(e.Message))
+	}
+	return nil
+}
+
+// troubles are what a pod and its containers say of themselves.
+func troubles(pod *corev1.Pod) []string {
+	var lines []string
+	if pod.Status.Message != "" {
+		lines = append(lines, "Message: "+pod.Status.Message)
+	}
+	statuses := append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+	for _, c := range statuses {
+		if line := trouble(c); line != "" {
+			lines = append(lines, fmt.Sprintf("Container %s: %s", c.Name, line))
+		}
+	}
+	return lines
+}
+
+// trouble is why one container does not serve; empty when it does, or has
+// ended well.
+func trouble(c corev1.ContainerStatus) string {
+	switch {
+	case c.State.Waiting != nil:
+		return joined(c.State.Waiting.Reason, c.State.Waiting.Message)
+	case c.State.Terminated != nil && c.State.Terminated.ExitCode != 0:
+		end := c.State.Terminated
+		return joined(fmt.Sprintf("%s, exit code %d", end.Reason, end.ExitCode), end.Message)
+	case c.State.Running != nil && !c.Ready:
+		return "running, not ready"
+	}
+	return ""
+}
+
+func joined(reason, message string) string {
+	if message == "" {
+		return reason
+	}
+	return reason + ": " + message
+}
