@@ -2,25 +2,20 @@ package logfile
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/podd-io/podd/pod"
 )
 
-// errLimit ends the reading once as much was written as was asked for.
-var errLimit = errors.New("limit reached")
-
 // Read writes a container's log to w, until its end or, with Follow, until
-// opts.Done is closed and everything was read, or ctx ends.
+// opts.Done is closed and everything was read, the log is removed, or ctx ends.
 func (l *Logs) Read(ctx context.Context, w io.Writer, opts pod.LogOptions) error {
 	path := l.Path(opts.Pod, opts.Container, opts.Attempt)
 	f, err := os.Open(path)
@@ -36,23 +31,21 @@ func (l *Logs) Read(ctx context.Context, w io.Writer, opts pod.LogOptions) error
 			return fmt.Errorf("find the last lines of the log: %w", err)
 		}
 	}
-	p := &printer{w: w, opts: opts}
-	if opts.LimitBytes != nil {
-		p.left = *opts.LimitBytes
+	p := newPrinter(f, w, opts)
+	if opts.Follow {
+		err = follow(ctx, path, p, opts.Done)
+	} else {
+		err = p.finish()
 	}
-	err = follow(ctx, f, path, p, opts)
 	if errors.Is(err, errLimit) {
 		return nil
 	}
 	return err
 }
 
-// follow prints what is there, and, if asked, what comes.
-func follow(ctx context.Context, f *os.File, path string, p *printer, opts pod.LogOptions) error {
-	r := bufio.NewReaderSize(f, 64<<10)
-	if !opts.Follow {
-		return p.printAll(r)
-	}
+// follow prints what is there and what comes. The watch is set before the
+// first reading, so that nothing falls between the two.
+func follow(ctx context.Context, path string, p *printer, done <-chan struct{}) error {
 	watch, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch the log: %w", err)
@@ -61,139 +54,112 @@ func follow(ctx context.Context, f *os.File, path string, p *printer, opts pod.L
 	if err := watch.Add(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("watch the log: %w", err)
 	}
-	done := opts.Done
 	for {
-		if err := p.printAll(r); err != nil {
+		if err := p.print(); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-done:
-			return p.printAll(r)
-		case <-watch.Events:
+			return p.finish()
+		case e := <-watch.Events:
+			if e.Name == path && e.Has(fsnotify.Remove) {
+				return p.finish()
+			}
 		case err := <-watch.Errors:
-			return fmt.Errorf("watch the log: %w", err)
+			if !errors.Is(err, fsnotify.ErrEventOverflow) { // it only means that something happened
+				return fmt.Errorf("watch the log: %w", err)
+			}
 		}
 	}
 }
 
+// errLimit ends the reading once as much was written as was asked for.
+var errLimit = errors.New("limit reached")
+
 // printer turns lines of the CRI format into what a reader wants to see.
 type printer struct {
-	w    io.Writer
+	r    *bufio.Reader
+	w    *bufio.Writer
 	opts pod.LogOptions
+	// left is how many bytes may still be written, if opts limit them.
 	left int64
 	// torn is the beginning of a line that was not wholly written yet.
 	torn []byte
-	// inside means that the last piece was part of a line.
+	// inside means that the last piece was part of a line that goes on.
 	inside bool
 }
 
-func (p *printer) printAll(r *bufio.Reader) error {
+func newPrinter(r io.Reader, w io.Writer, opts pod.LogOptions) *printer {
+	p := &printer{r: bufio.NewReaderSize(r, 64<<10), w: bufio.NewWriterSize(w, 32<<10), opts: opts}
+	if opts.LimitBytes != nil {
+		p.left = *opts.LimitBytes
+	}
+	return p
+}
+
+// print prints all whole lines that are there.
+func (p *printer) print() error {
+	err := p.lines()
+	return errors.Join(err, p.w.Flush())
+}
+
+// finish prints all that is there; no more will come.
+func (p *printer) finish() error {
+	err := p.lines()
+	if err == nil && len(p.torn) > 0 {
+		err = p.line(p.torn)
+	}
+	return errors.Join(err, p.w.Flush())
+}
+
+func (p *printer) lines() error {
 	for {
-		line, err := r.ReadBytes('\n')
-		if err == nil {
-			if len(p.torn) > 0 {
-				line, p.torn = append(p.torn, line...), nil
-			}
-			if err := p.print(line); err != nil {
-				return err
-			}
-			continue
-		}
+		line, err := p.r.ReadBytes('\n')
 		p.torn = append(p.torn, line...)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		return fmt.Errorf("read log: %w", err)
+		if err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		if err := p.line(p.torn); err != nil {
+			return err
+		}
+		p.torn = p.torn[:0]
 	}
 }
 
-// print writes one piece; a line that is not of the format is left out.
-func (p *printer) print(line []byte) error {
-	parts := bytes.SplitN(line, []byte{' '}, 4)
-	if len(parts) < 4 {
+func (p *printer) line(line []byte) error {
+	e, ok := parse(line)
+	if !ok {
 		return nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, string(parts[0]))
-	if err != nil {
-		return nil
-	}
-	partial := string(parts[2]) == "P"
 	begins := !p.inside
-	p.inside = partial
-	if at.Before(p.opts.Since) {
+	p.inside = e.partial
+	if e.at.Before(p.opts.Since) {
 		return nil
-	}
-	text := parts[3]
-	if partial {
-		text = bytes.TrimSuffix(text, []byte{'\n'})
 	}
 	if p.opts.Timestamps && begins {
-		text = append(append(bytes.Clone(parts[0]), ' '), text...)
+		if err := p.emit(append(e.stamp[:len(e.stamp):len(e.stamp)], ' ')); err != nil {
+			return err
+		}
 	}
-	return p.emit(text)
+	return p.emit(e.text)
 }
 
 func (p *printer) emit(text []byte) error {
-	limited := p.opts.LimitBytes != nil
-	if limited && int64(len(text)) > p.left {
-		text = text[:p.left]
+	if p.opts.LimitBytes == nil {
+		_, err := p.w.Write(text)
+		return err
 	}
+	text = text[:min(int64(len(text)), p.left)]
 	if _, err := p.w.Write(text); err != nil {
 		return err
 	}
-	if p.left -= int64(len(text)); limited && p.left <= 0 {
+	if p.left -= int64(len(text)); p.left == 0 {
 		return errLimit
 	}
 	return nil
-}
-
-// seekTail moves to the beginning of the last n whole lines, reading blocks
-// from the end. Pieces of one line count as one.
-func seekTail(f *os.File, n int64) error {
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil || n <= 0 {
-		return err
-	}
-	const block = 64 << 10
-	var held []byte // from the present position to the end of the piece above
-	found := int64(0)
-	pos := end
-	for pos > 0 {
-		size := min(pos, block)
-		pos -= size
-		buf := make([]byte, size, int(size)+len(held))
-		if _, err := f.ReadAt(buf, pos); err != nil {
-			return err
-		}
-		buf = append(buf, held...)
-		// Walk the lines of buf backwards; the first one may be cut off.
-		for {
-			cut := bytes.LastIndexByte(bytes.TrimSuffix(buf, []byte{'\n'}), '\n')
-			if cut < 0 || pos > 0 && bytes.IndexByte(buf[:cut], '\n') < 0 {
-				break
-			}
-			at := pos + int64(cut) + 1
-			if isEnd(buf[:cut+1]) {
-				if found++; found == n {
-					_, err := f.Seek(at, io.SeekStart)
-					return err
-				}
-			}
-			buf = buf[:cut+1]
-		}
-		held = buf
-	}
-	_, err = f.Seek(0, io.SeekStart)
-	return err
-}
-
-// isEnd tells whether text ends with the last piece of a line: then what
-// follows begins a new one.
-func isEnd(text []byte) bool {
-	text = bytes.TrimSuffix(text, []byte{'\n'})
-	line := text[bytes.LastIndexByte(text, '\n')+1:]
-	parts := bytes.SplitN(line, []byte{' '}, 4)
-	return len(parts) < 3 || string(parts[2]) != "P"
 }

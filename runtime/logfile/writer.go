@@ -18,8 +18,8 @@ const readSize = 16 << 10
 // Writer appends the output of one container attempt to its log, in the CRI
 // format:
 //
-//	2006-01-02T15:04:05.999999999Z07:00 stdout F a whole line
-//	2006-01-02T15:04:05.999999999Z07:00 stderr P the first part of a long one
+//	2006-01-02T15:04:05.999999999Z stdout F a whole line, or the last piece of one
+//	2006-01-02T15:04:05.999999999Z stderr P a piece of a line that goes on
 //
 // What a read gave is written at once, and nothing is held back: podd's death
 // loses at most the read that was not yet written.
@@ -27,6 +27,11 @@ type Writer struct {
 	mu   sync.Mutex // both streams write
 	file *os.File
 	buf  bytes.Buffer // guarded by mu; reused
+	// torn means that a failed write left a line without its end; guarded by mu.
+	torn bool
+	// unended are the streams whose last piece, written before the log was
+	// opened, goes on. It does not change.
+	unended map[string]bool
 }
 
 // Open opens a log for appending and makes its directory. A last line that an
@@ -39,35 +44,47 @@ func Open(path string) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := endTornLine(f); err != nil {
+	last, err := lastLines(f)
+	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("end the last line of %s: %w", path, err)
+		return nil, fmt.Errorf("read the end of log %s: %w", path, err)
 	}
-	return &Writer{file: f}, nil
+	return &Writer{
+		file: f, unended: unended(last),
+		torn: len(last) > 0 && last[len(last)-1] != '\n',
+	}, nil
 }
 
-func endTornLine(f *os.File) error {
+// lastLines are enough of a file's end to hold a piece of each stream, but in
+// rare cases.
+func lastLines(f *os.File) ([]byte, error) {
 	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil || size == 0 {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	last := make([]byte, 1)
-	if _, err := f.ReadAt(last, size-1); err != nil {
-		return err
-	}
-	if last[0] == '\n' {
-		return nil
-	}
-	_, err = f.Write([]byte{'\n'})
-	return err
+	text := make([]byte, min(size, 4*readSize))
+	_, err = f.ReadAt(text, size-int64(len(text)))
+	return text, err
 }
 
-// Copy reads r to its end and writes what it reads. It reads on when a write
-// fails (a full disk), so that the container is not held up, and returns the
-// first such error at the end.
+func unended(text []byte) map[string]bool {
+	out := map[string]bool{}
+	for line := range bytes.Lines(text) {
+		if e, ok := parse(line); ok {
+			out[e.stream] = e.partial
+		}
+	}
+	return out
+}
+
+// Copy reads r to its end and writes what it reads; stream is "stdout" or
+// "stderr". It reads on when a write fails (a full disk), so that the container
+// is not held up, and returns the first such error at the end. A reader that
+// fails, as a closed one does, ends it without an error; the line it stopped in
+// may go on in another Copy.
 func (w *Writer) Copy(stream string, r io.Reader) error {
 	buf := make([]byte, readSize)
-	open := false // the last piece written was part of a line
+	open := w.unended[stream]
 	var failed error
 	for {
 		n, err := r.Read(buf)
@@ -77,12 +94,13 @@ func (w *Writer) Copy(stream string, r io.Reader) error {
 				failed = werr
 			}
 		}
-		if err != nil {
-			if open {
-				failed = errors.Join(failed, w.line(stream, "F", nil))
-			}
-			return failed
+		if err == nil {
+			continue
 		}
+		if open && errors.Is(err, io.EOF) {
+			failed = errors.Join(failed, w.write(stream, []byte{'\n'}))
+		}
+		return failed
 	}
 }
 
@@ -91,38 +109,24 @@ func (w *Writer) write(stream string, data []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf.Reset()
-	now := time.Now().UTC()
+	if w.torn {
+		w.buf.WriteByte('\n')
+	}
+	now := time.Now().UTC().Format(time.RFC3339Nano)
 	for len(data) > 0 {
 		text, rest, whole := bytes.Cut(data, []byte{'\n'})
-		tag := "F"
+		tag := tagFull
 		if !whole {
-			tag = "P"
+			tag = tagPartial
 		}
-		w.append(now, stream, tag, text)
+		fmt.Fprintf(&w.buf, "%s %s %s %s\n", now, stream, tag, text)
 		data = rest
 	}
-	_, err := w.file.Write(w.buf.Bytes())
+	n, err := w.file.Write(w.buf.Bytes())
+	if n > 0 {
+		w.torn = w.buf.Bytes()[n-1] != '\n'
+	}
 	return err
-}
-
-func (w *Writer) line(stream, tag string, text []byte) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.buf.Reset()
-	w.append(time.Now().UTC(), stream, tag, text)
-	_, err := w.file.Write(w.buf.Bytes())
-	return err
-}
-
-func (w *Writer) append(now time.Time, stream, tag string, text []byte) {
-	w.buf.Write(now.AppendFormat(w.buf.AvailableBuffer(), time.RFC3339Nano))
-	w.buf.WriteByte(' ')
-	w.buf.WriteString(stream)
-	w.buf.WriteByte(' ')
-	w.buf.WriteString(tag)
-	w.buf.WriteByte(' ')
-	w.buf.Write(text)
-	w.buf.WriteByte('\n')
 }
 
 // Close closes the file.
