@@ -48,6 +48,7 @@ func list(t *testing.T, patterns ...string) []goPackage {
 // everything below it.
 var arrows = map[string][]string{
 	"api/...":         {},
+	"api/manifest":    {"api/podd/v1"},
 	"pod":             {},
 	"agent":           {"pod", "api/...", "agent/..."},
 	"agent/...":       {"pod", "api/...", "agent/..."},
