@@ -86,11 +86,8 @@ func (s *Snapshot) Pods() []*corev1.Pod {
 
 // with is a snapshot in which entry stands for key; nil removes it.
 func (s *Snapshot) with(revision uint64, key store.Key, entry *Entry) *Snapshot {
-	kinds := maps.Clone(s.kinds)
-	objects := maps.Clone(kinds[key.Kind])
-	if objects == nil {
-		objects = map[types.NamespacedName]*Entry{}
-	}
+	kinds := copied(s.kinds)
+	objects := copied(kinds[key.Kind])
 	name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
 	if entry == nil {
 		delete(objects, name)
@@ -99,4 +96,11 @@ func (s *Snapshot) with(revision uint64, key store.Key, entry *Entry) *Snapshot 
 	}
 	kinds[key.Kind] = objects
 	return &Snapshot{Revision: revision, kinds: kinds}
+}
+
+// copied is never nil.
+func copied[K comparable, V any](m map[K]V) map[K]V {
+	out := make(map[K]V, len(m)+1)
+	maps.Copy(out, m)
+	return out
 }

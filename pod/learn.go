@@ -98,6 +98,11 @@ func (d *decision) learnContainers() {
 }
 
 func (d *decision) learnContainer(name string, c *ContainerMemo, seen *Container) {
+	starting := slices.Contains(d.in.InFlight, SubjectContainer(name))
+	if starting && c.Stage == StageCreating && seen != nil && seen.State != Created {
+		// Seen before the start's own result was: that one then says nothing.
+		d.event(corev1.EventTypeNormal, "Started", "Container started", name)
+	}
 	switch {
 	case seen != nil && seen.State == Running:
 		d.learnRunning(c, seen)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/errdefs"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -41,6 +42,22 @@ func (c *Client) Adopt(ctx context.Context) error {
 		}
 	}
 	c.sweepFIFOs(known)
+	return c.sweepLeases(ctx)
+}
+
+// sweepLeases ends the leases of what an earlier podd had in flight when it
+// was killed: containerd may then collect it, or find it in use.
+func (c *Client) sweepLeases(ctx context.Context) error {
+	service := c.cd.LeasesService()
+	all, err := service.List(ctx, fmt.Sprintf("labels.%q", labelInFlight))
+	if err != nil {
+		return Failure(fmt.Errorf("list leases: %w", err), "")
+	}
+	for _, l := range all {
+		if err := service.Delete(ctx, l); err != nil && !errdefs.IsNotFound(err) {
+			return Failure(fmt.Errorf("end lease %s: %w", l.ID, err), "")
+		}
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
@@ -155,7 +156,9 @@ func (c *Client) forget(id string) {
 // Protect holds what is made until release from containerd's garbage
 // collection. The lease also ends by itself, should podd die.
 func (c *Client) Protect(ctx context.Context) (context.Context, func(), error) {
-	ctx, release, err := c.cd.WithLease(c.Context(ctx))
+	ctx, release, err := c.cd.WithLease(c.Context(ctx),
+		leases.WithRandomID(), leases.WithExpiration(time.Hour),
+		leases.WithLabel(labelInFlight, "true"))
 	if err != nil {
 		return nil, nil, Failure(fmt.Errorf("make a lease: %w", err), "")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -77,7 +78,7 @@ func logEnd(raw []byte) string {
 }
 
 // startTime is when a process started, by the kernel: field 22 of
-// proc_pid_stat(5), in ticks after boot. It is zero when the process is gone.
+// proc_pid_stat(5), in ticks after boot, so to 10 ms. It is zero when the process is gone.
 func startTime(pid int) time.Time {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -93,20 +94,10 @@ func startTime(pid int) time.Time {
 		return time.Time{}
 	}
 	const ticksPerSecond = 100 // USER_HZ, fixed in the kernel's ABI
-	return bootTime().Add(time.Duration(ticks) * (time.Second / ticksPerSecond))
-}
-
-// bootTime is when the host was started, in today's clock.
-func bootTime() time.Time {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
 		return time.Time{}
 	}
-	for line := range strings.Lines(string(text)) {
-		if at, ok := strings.CutPrefix(line, "btime "); ok {
-			sec, _ := strconv.ParseInt(strings.TrimSpace(at), 10, 64)
-			return time.Unix(sec, 0)
-		}
-	}
-	return time.Time{}
+	age := time.Duration(up.Nano()) - time.Duration(ticks)*(time.Second/ticksPerSecond)
+	return time.Now().Add(-age)
 }

@@ -34,6 +34,9 @@ const (
 	LabelTTY   = "podd.io/tty"
 )
 
+// labelInFlight marks the leases that protect what is being made.
+const labelInFlight = "podd.io/in-flight"
+
 // The values of LabelKind.
 const (
 	KindSandbox   = "sandbox"
