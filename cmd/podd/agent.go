@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/podd-io/podd/agent"
+	"github.com/podd-io/podd/agent/admit"
+	"github.com/podd-io/podd/agent/probe"
+	"github.com/podd-io/podd/agent/store"
+	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
+)
+
+// agentConfig hands the agent everything it works with.
+func (d *podd) agentConfig(p parts, f *facts, db *store.Store) (agent.Config, error) {
+	text, err := yaml.Marshal(d.cfg)
+	if err != nil {
+		return agent.Config{}, fmt.Errorf("write down the configuration: %w", err)
+	}
+	build, images := readBuild(), runtime.Images{Client: p.containers}
+	return agent.Config{
+		Store:      db,
+		Admitter:   admit.New(),
+		Images:     images,
+		ImageStore: images,
+		Sandboxes:  p.sandboxes,
+		Containers: p.containers,
+		Execer:     p.containers,
+		Volumes:    p.volumes,
+		Cgroups:    p.cgroups,
+		Network:    p.network,
+		Logs:       p.logs,
+		Prober:     probe.New(),
+		Observer:   p.world(),
+		Host:       p.host,
+		Facts:      f.get,
+		Record: func(kind pod.Kind, took time.Duration, err error) {
+			d.actions.Done(string(kind), took, err != nil)
+		},
+		Working: p.containers.Ready,
+		Version: agent.Version{
+			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
+		},
+		ConfigYAML: text,
+		Log:        d.log,
+	}, nil
+}

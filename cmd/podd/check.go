@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// maxSocketPath is what fits into sockaddr_un with its final zero.
+const maxSocketPath = 107
+
+// check tells everything that is wrong with the configuration, by key.
+func (c Config) check() error {
+	var errs []error
+	wrong := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	wrong("root", absolute(c.Root))
+	wrong("run-dir", absolute(c.RunDir))
+	wrong("run-dir", apart(c.RunDir, c.Root))
+	wrong("run-dir", c.checkRoom())
+	wrong("manifests", absoluteIfSet(c.Manifests))
+	wrong("log-dir", absolute(c.LogDir))
+	wrong("log-links-dir", absoluteIfSet(c.LogLinksDir))
+	wrong("listen", checkListen(c.Listen))
+	wrong("metrics-listen", checkHostPort(c.MetricsListen))
+	wrong("containerd", checkContainerd(c.Containerd))
+	wrong("containerd-namespace", checkNamespace(c.ContainerdNamespace))
+	wrong("bundle-dir", absoluteIfSet(c.BundleDir))
+	wrong("cgroup-root", checkCgroupRoot(c.CgroupRoot))
+	wrong("seccomp-default", oneOf(c.SeccompDefault, seccompRuntimeDefault, seccompUnconfined))
+	wrong("cni-conf-dir", absoluteIfSet(c.CNIConfDir))
+	wrong("cni-bin-dir", absoluteIfSet(c.CNIBinDir))
+	wrong("pod-cidr", checkCIDR(c.PodCIDR))
+	wrong("node-name", checkNodeName(c.NodeName))
+	wrong("max-pods", positive(c.MaxPods))
+	wrong("log-level", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
+	wrong("runtimes", checkRuntimes(c.Runtimes))
+	return errors.Join(errs...)
+}
+
+func absolute(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) == "/" {
+		return fmt.Errorf("%q is not an absolute path of a directory", path)
+	}
+	return nil
+}
+
+func absoluteIfSet(path string) error {
+	if path == "" {
+		return nil
+	}
+	return absolute(path)
+}
+
+// apart: what is volatile is not to be in, or around, what is durable.
+func apart(runDir, root string) error {
+	a, b := filepath.Clean(runDir)+"/", filepath.Clean(root)+"/"
+	if strings.HasPrefix(a, b) || strings.HasPrefix(b, a) {
+		return fmt.Errorf("%s and the root %s overlap", runDir, root)
+	}
+	return nil
+}
+
+// checkRoom: a managed containerd's sockets are in the run directory too.
+func (c Config) checkRoom() error {
+	if !filepath.IsAbs(c.Root) || !filepath.IsAbs(c.RunDir) {
+		return nil // which was told
+	}
+	return containerdConfig(c).Check()
+}
+
+func positive(n int) error {
+	if n <= 0 {
+		return fmt.Errorf("%d is not a positive number", n)
+	}
+	return nil
+}
+
+func oneOf(value string, allowed ...string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func checkListen(addresses []string) error {
+	if len(addresses) == 0 {
+		return errors.New("there has to be one at least")
+	}
+	for i, address := range addresses {
+		path, ok := strings.CutPrefix(address, "unix://")
+		if !ok {
+			return fmt.Errorf("not supported yet: %q: only unix:///PATH is", address)
+		}
+		if err := checkSocket(path); err != nil {
+			return err
+		}
+		if slices.Contains(addresses[:i], address) {
+			return fmt.Errorf("%q is there twice", address)
+		}
+	}
+	return nil
+}
+
+func checkSocket(path string) error {
+	if err := absolute(path); err != nil {
+		return err
+	}
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the socket path %q has %d bytes, %d are allowed", path, len(path), maxSocketPath)
+	}
+	return nil
+}
+
+func checkHostPort(address string) error {
+	if address == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT: %w", address, err)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%q has no valid port", address)
+	}
+	return nil
+}
+
+func checkContainerd(value string) error {
+	if value == containerdAuto || value == containerdManaged {
+		return nil
+	}
+	if err := checkSocket(strings.TrimPrefix(value, "unix://")); err != nil {
+		return fmt.Errorf("neither auto nor managed, and as a socket: %w", err)
+	}
+	return nil
+}
+
+// namespace is what containerd takes for one.
+func checkNamespace(name string) error {
+	valid := regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
+	if len(name) > 76 || !valid.MatchString(name) {
+		return fmt.Errorf("%q is not a containerd namespace: letters, digits, and single . _ - between them, 76 at most", name)
+	}
+	return nil
+}
+
+func checkCgroupRoot(path string) error {
+	if strings.HasSuffix(path, ".slice") {
+		return fmt.Errorf("not supported yet: %q: a slice of systemd's", path)
+	}
+	if !strings.HasPrefix(path, "/") || path == "/" || filepath.Clean(path) != path {
+		return fmt.Errorf("%q is not the path of a cgroup, such as /podd", path)
+	}
+	return nil
+}
+
+func checkCIDR(cidr string) error {
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return fmt.Errorf("%q is not a range of addresses, such as 10.88.0.0/16", cidr)
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("%q has bits set outside its prefix: %s is meant?", cidr, prefix.Masked())
+	}
+	if prefix.Addr().BitLen()-prefix.Bits() < 3 {
+		return fmt.Errorf("%q has no room for pods: it needs 8 addresses at least", cidr)
+	}
+	return nil
+}
+
+func checkNodeName(name string) error {
+	if name == "" {
+		return nil
+	}
+	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+		return fmt.Errorf("%q: %s", name, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+func checkRuntimes(runtimes map[string]Runtime) error {
+	for handler, r := range runtimes {
+		if handler != defaultRuntime {
+			return fmt.Errorf("not supported yet: %s: only %s is", handler, defaultRuntime)
+		}
+		if r.Path == "" {
+			return fmt.Errorf("%s has no path", handler)
+		}
+	}
+	return nil
+}
+
+// level is log-level, which was checked.
+func (c Config) level() zapcore.Level {
+	level, err := zapcore.ParseLevel(c.LogLevel)
+	if err != nil {
+		return zapcore.InfoLevel
+	}
+	return level
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/podd-io/podd/runtime/daemon"
+)
+
+// hostContainerd is where a containerd of the host's own listens.
+const hostContainerd = "/run/containerd/containerd.sock"
+
+// choice is which containerd a root's pods are in. It is made once, kept in the
+// file containerd.choice under the root, and holds for as long as the file does:
+// pods in another containerd would be lost sight of.
+type choice string
+
+// managed says whether podd keeps the containerd itself; if not, the choice is
+// the path of a socket.
+func (c choice) managed() bool { return c == containerdManaged }
+
+// choose returns the choice for this root, and records it if it is new. The
+// host's containerd, if it answers at the first start, is what auto means for
+// ever after.
+func choose(ctx context.Context, cfg Config, host string) (choice, error) {
+	path := filepath.Join(cfg.Root, "containerd.choice")
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read which containerd to use: %w", err)
+	}
+	recorded, wanted := choice(strings.TrimSpace(string(text))), choice(strings.TrimPrefix(cfg.Containerd, "unix://"))
+	switch {
+	case recorded == "" && wanted == containerdAuto:
+		wanted = containerdManaged
+		if answers(ctx, host) {
+			wanted = choice(host)
+		}
+	case recorded == "":
+	case wanted == containerdAuto || wanted == recorded:
+		return recorded, nil
+	default:
+		return "", fmt.Errorf("containerd: the pods of %s are in %s, not in %s: delete them first, then remove %s",
+			cfg.Root, recorded, wanted, path)
+	}
+	if err := os.WriteFile(path, []byte(wanted+"\n"), 0o644); err != nil {
+		return "", fmt.Errorf("record which containerd to use: %w", err)
+	}
+	return wanted, nil
+}
+
+// answers gives a containerd that is there a moment to answer.
+func answers(ctx context.Context, socket string) bool {
+	if _, err := os.Stat(socket); err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return daemon.Ping(ctx, socket) == nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+)
+
+// defaultConfigFile is read if it exists; one named by --config has to.
+const defaultConfigFile = "/etc/podd/config.yaml"
+
+// Config is podd's configuration: the keys of its file. Every key but runtimes is
+// also a flag of the same name; keys lists them.
+type Config struct {
+	Root                string             `json:"root"`
+	RunDir              string             `json:"run-dir"`
+	Listen              []string           `json:"listen"`
+	Manifests           string             `json:"manifests"`
+	LogDir              string             `json:"log-dir"`
+	LogLinksDir         string             `json:"log-links-dir"`
+	MetricsListen       string             `json:"metrics-listen"`
+	Containerd          string             `json:"containerd"`
+	ContainerdNamespace string             `json:"containerd-namespace"`
+	BundleDir           string             `json:"bundle-dir"`
+	CgroupRoot          string             `json:"cgroup-root"`
+	SeccompDefault      string             `json:"seccomp-default"`
+	CNIConfDir          string             `json:"cni-conf-dir"`
+	CNIBinDir           string             `json:"cni-bin-dir"`
+	PodCIDR             string             `json:"pod-cidr"`
+	NodeName            string             `json:"node-name"`
+	MaxPods             int                `json:"max-pods"`
+	LogLevel            string             `json:"log-level"`
+	Runtimes            map[string]Runtime `json:"runtimes"`
+}
+
+// Runtime is an OCI runtime.
+type Runtime struct {
+	// Path of its program; a bare name is looked for in the bundle, then in $PATH.
+	Path string `json:"path"`
+}
+
+// The values of seccomp-default.
+const (
+	seccompRuntimeDefault = "RuntimeDefault"
+	seccompUnconfined     = "Unconfined"
+)
+
+// The values of containerd that are no socket.
+const (
+	containerdAuto    = "auto"
+	containerdManaged = "managed"
+)
+
+// defaultRuntime is what containers without a RuntimeClass run by.
+const defaultRuntime = "runc"
+
+func defaultConfig() Config {
+	return Config{
+		Root:                "/var/lib/podd",
+		RunDir:              "/run/podd",
+		Listen:              []string{"unix:///run/podd/podd.sock"},
+		Manifests:           "/etc/podd/manifests",
+		LogDir:              "/var/log/pods",
+		LogLinksDir:         "/var/log/containers",
+		MetricsListen:       "127.0.0.1:9471",
+		Containerd:          containerdAuto,
+		ContainerdNamespace: "podd",
+		CgroupRoot:          "/podd",
+		SeccompDefault:      seccompRuntimeDefault,
+		CNIConfDir:          "/etc/cni/net.d",
+		PodCIDR:             "10.88.0.0/16",
+		MaxPods:             110,
+		LogLevel:            "info",
+		Runtimes:            map[string]Runtime{defaultRuntime: {Path: defaultRuntime}},
+	}
+}
+
+// key is a key of the configuration that is also a flag.
+type key struct {
+	name, usage string
+	// field is a *string, *int or *[]string in the configuration.
+	field func(*Config) any
+}
+
+func keys() []key {
+	return []key{
+		{"root", "directory of everything durable", func(c *Config) any { return &c.Root }},
+		{"run-dir", "directory of everything volatile: sockets, network namespaces", func(c *Config) any { return &c.RunDir }},
+		{"listen", "control endpoint, unix:///PATH; may be repeated (default unix://RUN-DIR/podd.sock)", func(c *Config) any { return &c.Listen }},
+		{"manifests", "directory of manifests", func(c *Config) any { return &c.Manifests }},
+		{"log-dir", "directory of the containers' logs", func(c *Config) any { return &c.LogDir }},
+		{"log-links-dir", "directory of links to the logs, empty for none; none too when only --log-dir is given", func(c *Config) any { return &c.LogLinksDir }},
+		{"metrics-listen", "address of metrics and health, HOST:PORT; empty for none", func(c *Config) any { return &c.MetricsListen }},
+		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
+		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},
+		{"bundle-dir", "directory of containerd, runc and CNI plugins (default bundle/ beside podd, then /usr/lib/podd/bundle, then $PATH)", func(c *Config) any { return &c.BundleDir }},
+		{"cgroup-root", "parent of the pods' cgroups", func(c *Config) any { return &c.CgroupRoot }},
+		{"seccomp-default", "seccomp profile of containers that name none: RuntimeDefault or Unconfined", func(c *Config) any { return &c.SeccompDefault }},
+		{"cni-conf-dir", "directory of CNI configurations; the first conflist in it is used", func(c *Config) any { return &c.CNIConfDir }},
+		{"cni-bin-dir", "directory of CNI plugins (default the bundle, then /opt/cni/bin)", func(c *Config) any { return &c.CNIBinDir }},
+		{"pod-cidr", "addresses of the built-in pod network", func(c *Config) any { return &c.PodCIDR }},
+		{"node-name", "name of this node (default the host name)", func(c *Config) any { return &c.NodeName }},
+		{"max-pods", "how many pods this node takes", func(c *Config) any { return &c.MaxPods }},
+		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
+	}
+}
+
+// addFlags makes a flag of every key. They write to c, whose values are their
+// defaults.
+func addFlags(flags *pflag.FlagSet, c *Config) {
+	for _, k := range keys() {
+		switch field := k.field(c).(type) {
+		case *string:
+			flags.StringVar(field, k.name, *field, k.usage)
+		case *int:
+			flags.IntVar(field, k.name, *field, k.usage)
+		case *[]string:
+			flags.StringArrayVar(field, k.name, *field, k.usage)
+		}
+	}
+}
+
+// load reads the configuration: defaults, then the file, then the flags that
+// were given, which have been parsed into flagged. The file may be missing if it
+// was not asked for by name.
+func load(file string, named bool, flags *pflag.FlagSet, flagged Config) (Config, error) {
+	c := defaultConfig()
+	text, err := os.ReadFile(file)
+	if err != nil && (named || !errors.Is(err, fs.ErrNotExist)) {
+		return Config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+		return Config{}, fmt.Errorf("read the configuration %s: %w", file, err)
+	}
+	var inFile map[string]any
+	if err := yaml.Unmarshal(text, &inFile); err != nil {
+		return Config{}, fmt.Errorf("read the configuration %s: %w", file, err)
+	}
+	given := func(name string) bool {
+		_, ok := inFile[name]
+		return ok || flags.Changed(name)
+	}
+	overlay(&c, &flagged, flags.Changed)
+	complete(&c, given)
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", file, err)
+	}
+	return c, nil
+}
+
+// overlay copies what was changed from one configuration over another.
+func overlay(to, from *Config, changed func(name string) bool) {
+	for _, k := range keys() {
+		if !changed(k.name) {
+			continue
+		}
+		switch field := k.field(to).(type) {
+		case *string:
+			*field = *k.field(from).(*string)
+		case *int:
+			*field = *k.field(from).(*int)
+		case *[]string:
+			*field = *k.field(from).(*[]string)
+		}
+	}
+}
+
+// complete fills in the defaults that depend on other keys.
+func complete(c *Config, given func(name string) bool) {
+	if !given("listen") {
+		c.Listen = []string{"unix://" + filepath.Join(c.RunDir, "podd.sock")}
+	}
+	if given("log-dir") && !given("log-links-dir") {
+		c.LogLinksDir = ""
+	}
+}

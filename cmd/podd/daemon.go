@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podd-io/podd/agent"
+	"github.com/podd-io/podd/agent/store"
+	"github.com/podd-io/podd/metrics"
+	"github.com/podd-io/podd/runtime/daemon"
+	"github.com/podd-io/podd/systemd"
+)
+
+// podd is one life of the daemon.
+type podd struct {
+	cfg     Config
+	log     *zap.Logger
+	started time.Time
+	actions *metrics.Actions
+	ready   readiness
+	back    *background
+	// agent is nil until it has been made.
+	agent atomic.Pointer[agent.Agent]
+}
+
+// runDaemon is the daemon from its start to its orderly end, which ctx asks for:
+// first the agent finishes what is under way, then containerd is ended. Pods
+// run on.
+func runDaemon(ctx context.Context, cfg Config) (err error) {
+	d := &podd{cfg: cfg, log: newLog(cfg.level()), started: time.Now(), actions: metrics.NewActions(), back: newBackground(ctx)}
+	d.log.Info("podd starts", zap.String("version", readBuild().Version), zap.String("root", cfg.Root))
+	for _, dir := range []string{cfg.Root, cfg.RunDir} {
+		held, err := lock(dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = held.Close() }() // the end of the process would do the same
+	}
+	defer func() { err = errors.Join(err, d.back.end()) }()
+	ctx, cancel := d.back.until(ctx)
+	defer cancel()
+	return d.run(ctx)
+}
+
+// run brings up one thing after the other. What it starts in the background is
+// ended by the caller.
+func (d *podd) run(ctx context.Context) error {
+	d.ready.waitFor("containerd is not up yet")
+	if err := d.serveMetrics(); err != nil {
+		return err
+	}
+	d.back.run(func(ctx context.Context) error { d.tell(systemd.Watchdog(ctx)); return nil })
+	bundle, socket, err := d.containerd(ctx)
+	if err != nil {
+		return err
+	}
+	d.ready.waitFor("the known pods are not taken up yet")
+	p, err := assemble(ctx, d.cfg, socket, bundle, d.log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.containers.Close() }() // nothing depends on how it ends
+	if err := p.containers.Adopt(ctx); err != nil {
+		return fmt.Errorf("take over what runs: %w", err)
+	}
+	db, err := store.Open(filepath.Join(d.cfg.Root, "podd.db"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.runAgent(ctx, p, db), db.Close())
+}
+
+// serveMetrics serves them, and health, from now on.
+func (d *podd) serveMetrics() error {
+	if d.cfg.MetricsListen == "" {
+		return nil
+	}
+	server, err := metrics.Listen(d.cfg.MetricsListen, metrics.Config{
+		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Actions: d.actions, Ready: d.ready.get, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.back.run(server.Run)
+	return nil
+}
+
+// snapshot is what metrics are read from.
+func (d *podd) snapshot() metrics.Snapshot {
+	a := d.agent.Load()
+	if a == nil {
+		return metrics.Snapshot{}
+	}
+	return metrics.Snapshot{Pods: a.Snapshot().Pods()}
+}
+
+// containerd chooses one and, if it is podd's own, brings it up.
+func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket string, err error) {
+	chosen, err := choose(ctx, d.cfg, hostContainerd)
+	if err != nil {
+		return daemon.Bundle{}, "", err
+	}
+	bundle, missing := daemon.FindBundle(d.cfg.BundleDir)
+	if !chosen.managed() {
+		return bundle, string(chosen), nil // without a bundle, CNI plugins are looked for elsewhere
+	}
+	if missing != nil {
+		return daemon.Bundle{}, "", missing
+	}
+	socket, err = d.back.keepContainerd(ctx, d.cfg, bundle, d.log)
+	return bundle, socket, err
+}
+
+// runAgent runs the agent, with the control endpoint in front of it, until ctx
+// ends or either fails.
+func (d *podd) runAgent(ctx context.Context, p parts, db *store.Store) error {
+	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, log: d.log}
+	if err := f.refresh(ctx); err != nil {
+		return err
+	}
+	d.back.run(f.keep)
+	cfg, err := d.agentConfig(p, f, db)
+	if err != nil {
+		return err
+	}
+	a, err := agent.New(cfg)
+	if err != nil {
+		return err
+	}
+	listeners, err := listenAll(ctx, d.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	d.agent.Store(a)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.Serve(ctx, listeners...) })
+	group.Go(func() error { return a.Run(ctx) })
+	group.Go(func() error { d.announce(ctx, a, p); return nil })
+	return group.Wait()
+}
+
+// readyEvery is how often the agent is asked whether it has taken up its pods.
+const readyEvery = 20 * time.Millisecond
+
+// announce tells everybody that podd is ready and, once ctx ends, that it stops.
+func (d *podd) announce(ctx context.Context, a *agent.Agent, p parts) {
+	for !a.Ready() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(readyEvery):
+		}
+	}
+	pods := len(a.Snapshot().Pods())
+	d.ready.done(func() error { return working(a, p) })
+	d.log.Info("podd is ready", zap.Strings("listen", d.cfg.Listen), zap.Int("pods", pods))
+	d.tell(systemd.Ready(fmt.Sprintf("%d pods taken up", pods)))
+	<-ctx.Done()
+	d.log.Info("podd stops; pods run on")
+	d.tell(systemd.Stopping())
+}
+
+// working tells why podd cannot work, if so.
+func working(a *agent.Agent, p parts) error {
+	if !a.Ready() {
+		return errors.New("podd is stopping")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return p.containers.Ready(ctx)
+}
+
+// tell logs what systemd could not be told: that is no reason to end.
+func (d *podd) tell(err error) {
+	if err != nil {
+		d.log.Warn("systemd was not told", zap.Error(err))
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// socketGroup may use the control endpoint, if there is such a group.
+const socketGroup = "podd"
+
+// listenAll opens every control endpoint, or none.
+func listenAll(ctx context.Context, addresses []string) ([]net.Listener, error) {
+	var all []net.Listener
+	for _, address := range addresses {
+		l, err := listen(ctx, strings.TrimPrefix(address, "unix://"))
+		if err != nil {
+			for _, opened := range all {
+				err = errors.Join(err, opened.Close())
+			}
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// listen opens a unix socket for root and socketGroup. A socket file that nobody
+// listens on any more is replaced.
+func listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+		return nil, err
+	}
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := permit(path); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func removeStale(ctx context.Context, path string) error {
+	stat, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if stat.Mode().Type() != os.ModeSocket {
+		return errors.New("it exists and is no socket")
+	}
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		return errors.Join(errors.New("somebody else listens on it"), conn.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// permit lets nobody but root and the members of socketGroup in. Until then the
+// socket is writable by its owner at most, under any sensible umask.
+func permit(path string) error {
+	group, err := user.LookupGroup(socketGroup)
+	if errors.As(err, new(user.UnknownGroupError)) {
+		return os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660))
+}

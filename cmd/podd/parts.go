@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/podd-io/podd/cni"
+	"github.com/podd-io/podd/runtime"
+	"github.com/podd-io/podd/runtime/cgroup"
+	"github.com/podd-io/podd/runtime/daemon"
+	"github.com/podd-io/podd/runtime/host"
+	"github.com/podd-io/podd/runtime/logfile"
+	"github.com/podd-io/podd/runtime/sandbox"
+	"github.com/podd-io/podd/runtime/volume"
+)
+
+// parts are what does things to the world for the agent.
+type parts struct {
+	containers *runtime.Client
+	sandboxes  *sandbox.Sandboxes
+	network    *cni.Network
+	volumes    *volume.Volumes
+	cgroups    *cgroup.Cgroups
+	logs       *logfile.Logs
+	host       *host.Host
+}
+
+// assemble connects to containerd and makes the parts. The caller closes
+// containers.
+func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, log *zap.Logger) (parts, error) {
+	p := parts{
+		volumes: volume.New(cfg.Root, log),
+		cgroups: cgroup.New(cfg.CgroupRoot, log),
+		logs:    logfile.New(cfg.LogDir, cfg.LogLinksDir, log),
+	}
+	var err error
+	p.host, err = host.New(host.Config{
+		Name: cfg.NodeName, Root: cfg.Root, MaxPods: int64(cfg.MaxPods), Version: readBuild().Version,
+		ContainerRuntime: func(ctx context.Context) string {
+			version, err := p.containers.Version(ctx)
+			if err != nil {
+				version = "unknown"
+			}
+			return "containerd://" + version
+		},
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
+		return parts{}, err
+	}
+	if p.containers, err = runtime.Connect(ctx, p.runtimeConfig(cfg, socket), log); err != nil {
+		return parts{}, err
+	}
+	p.sandboxes = sandbox.New(p.containers, sandbox.Config{
+		CgroupRoot: cfg.CgroupRoot,
+		LogDir:     cfg.LogDir,
+		Namespace:  p.network.Namespace,
+	}, log)
+	return p, nil
+}
+
+func networkConfig(cfg Config, bundle daemon.Bundle) cni.Config {
+	// The last one is where Debian's package has them.
+	dirs := []string{bundle.Dir, "/opt/cni/bin", "/usr/lib/cni"}
+	if cfg.CNIBinDir != "" {
+		dirs = []string{cfg.CNIBinDir}
+	}
+	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return dir == "" })
+	return cni.Config{
+		Root: cfg.Root, RunDir: cfg.RunDir, ConfDir: cfg.CNIConfDir, BinDirs: dirs,
+		PodCIDR: netip.MustParsePrefix(cfg.PodCIDR), // it was checked
+	}
+}
+
+func (p parts) runtimeConfig(cfg Config, socket string) runtime.Config {
+	program := cfg.Runtimes[defaultRuntime].Path
+	if program == defaultRuntime {
+		program = "" // containerd's own, or the bundle's, which comes first in its $PATH
+	}
+	return runtime.Config{
+		Address: socket, Namespace: cfg.ContainerdNamespace, OCIRuntime: program,
+		Root: cfg.Root, RunDir: cfg.RunDir, LogDir: cfg.LogDir, CgroupRoot: cfg.CgroupRoot,
+		VolumePath: p.volumes.Path,
+		OpenLog:    func(path string) (runtime.Log, error) { return p.logs.Open(path) },
+		OOMKilled:  cgroup.OOMKilled,
+	}
+}
+
+func (p parts) world() world {
+	return world{containers: p.containers, network: p.network, volumes: p.volumes, cgroups: p.cgroups, logs: p.logs}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime/daemon"
+)
+
+// private is a configuration that shares nothing with any other podd.
+func private(t *testing.T) Config {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	name := filepath.Base(dir)
+	cfg := defaultConfig()
+	cfg.Root, cfg.RunDir, cfg.LogDir = dir+"/root", dir+"/run", dir+"/log"
+	cfg.Listen = []string{"unix://" + dir + "/run/podd.sock"}
+	cfg.Manifests, cfg.LogLinksDir, cfg.CNIConfDir = dir+"/manifests", "", dir+"/net.d"
+	cfg.MetricsListen = "127.0.0.1:0"
+	cfg.Containerd, cfg.ContainerdNamespace = containerdManaged, name
+	cfg.CgroupRoot = "/" + name
+	cfg.PodCIDR = "10.211.0.0/24"
+	if cfg.BundleDir, err = filepath.Abs("../../bin/bundle"); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestPartsOnRealContainerd: what was assembled sees an empty world, and the
+// host.
+func TestPartsOnRealContainerd(t *testing.T) {
+	ctx, cfg, log := t.Context(), private(t), zaptest.NewLogger(t)
+	bundle, err := daemon.FindBundle(cfg.BundleDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := newBackground(ctx)
+	defer func() {
+		if err := back.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	socket, err := back.keepContainerd(ctx, cfg, bundle, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := assemble(ctx, cfg, socket, bundle, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.containers.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := p.containers.Adopt(ctx); err != nil {
+		t.Error(err)
+	}
+	seen, err := p.world().Observe(ctx, pod.Key{UID: "u", Namespace: "n", Name: "p"}, []string{"busybox"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen.Images, seen.Volumes = nil, nil // empty or nil: the same
+	if diff := cmp.Diff(pod.Observed{}, seen); diff != "" {
+		t.Errorf("a pod that does not exist: %s", diff)
+	}
+	if pods, err := p.world().Pods(ctx); err != nil || len(pods) != 0 {
+		t.Errorf("pods %v, %v", pods, err)
+	}
+	f := facts{host: p.host, log: log}
+	if err := f.refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(); got.Name == "" || got.Hostname == "" || len(got.IPs) == 0 || got.Allocatable.Cpu().IsZero() {
+		t.Errorf("facts %+v", got)
+	}
+}
+
+func TestABrokenContainerdEndsTheStart(t *testing.T) {
+	ctx, cfg := t.Context(), private(t)
+	back := newBackground(ctx)
+	bundle := daemon.Bundle{Containerd: "/bin/false"}
+	if _, err := back.keepContainerd(ctx, cfg, bundle, zaptest.NewLogger(t)); err == nil {
+		t.Error("no error")
+	}
+	if err := back.end(); err == nil {
+		t.Error("the end does not tell why")
+	}
+}
