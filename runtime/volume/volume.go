@@ -14,13 +14,8 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// Volumes are what pods have on disk:
-//
-//	<root>/pods/<uid>/volumes/<name>/      emptyDir, configMap, secret
-//	<root>/pods/<uid>/volumes/<name>.ready what Observe reads: the volume was set up
-//
-// The rest of <root>/pods/<uid> is the sandbox's and the containers'; Remove
-// removes all of it.
+// Volumes are what pods have on disk. Calls for one pod are not to overlap,
+// but for Setup of different volumes and Observe.
 type Volumes struct {
 	root string
 	log  *zap.Logger
@@ -45,7 +40,8 @@ func (v *Volumes) Path(uid types.UID, vol corev1.Volume) string {
 }
 
 // Setup makes one volume ready, or brings its content up to date. Done twice
-// it changes nothing.
+// it changes nothing. What a failed one leaves is not observed, and the next
+// goes on from there.
 func (v *Volumes) Setup(_ context.Context, cfg pod.VolumeConfig) error {
 	if err := v.setup(cfg); err != nil {
 		return failure(fmt.Errorf("MountVolume.SetUp failed for volume %q : %w", cfg.Volume.Name, err))
@@ -55,16 +51,22 @@ func (v *Volumes) Setup(_ context.Context, cfg pod.VolumeConfig) error {
 
 func (v *Volumes) setup(cfg pod.VolumeConfig) error {
 	dir := v.dir(cfg.UID, cfg.Volume.Name)
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return err
 	}
-	var err error
+	m := mark{Boot: boot, Hash: cfg.Hash}
 	switch src := cfg.Volume.VolumeSource; {
 	case src.HostPath != nil:
 		err = checkHostPath(src.HostPath)
 	case src.EmptyDir != nil:
+		m.Tmpfs = src.EmptyDir.Medium == corev1.StorageMediumMemory
 		err = makeEmptyDir(dir, src.EmptyDir, cfg.FSGroup)
 	case src.Secret != nil:
+		m.Tmpfs = true
 		if err = mountTmpfs(dir, ""); err == nil {
 			err = writePayload(dir, cfg)
 		}
@@ -73,53 +75,12 @@ func (v *Volumes) setup(cfg pod.VolumeConfig) error {
 			err = writePayload(dir, cfg)
 		}
 	default:
-		err = errors.New("no way to make a volume of this kind")
+		err = permanent("no way to make a volume of this kind")
 	}
 	if err != nil {
 		return err
 	}
-	return v.markReady(cfg)
-}
-
-// markReady is the last step: a volume without its mark is not observed.
-func (v *Volumes) markReady(cfg pod.VolumeConfig) error {
-	mark := v.dir(cfg.UID, cfg.Volume.Name) + markSuffix
-	if old, err := os.ReadFile(mark); err == nil && string(old) == cfg.Hash {
-		return nil
-	}
-	tmp := mark + ".new"
-	if err := os.WriteFile(tmp, []byte(cfg.Hash), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, mark)
-}
-
-// markSuffix can't be part of a volume's name, which is a DNS label.
-const markSuffix = ".ready"
-
-// Observe tells which volumes of a pod are ready, with the hash of their
-// content, and whether the pod has anything on disk.
-func (v *Volumes) Observe(uid types.UID) (volumes map[string]string, files bool, err error) {
-	if _, err := os.Lstat(v.podDir(uid)); errors.Is(err, os.ErrNotExist) {
-		return nil, false, nil
-	}
-	marks, err := filepath.Glob(filepath.Join(v.podDir(uid), "volumes", "*"+markSuffix))
-	if err != nil {
-		return nil, true, err
-	}
-	volumes = map[string]string{}
-	for _, mark := range marks {
-		hash, err := os.ReadFile(mark)
-		if err != nil {
-			return nil, true, failure(fmt.Errorf("look at volumes of pod %s: %w", uid, err))
-		}
-		dir := mark[:len(mark)-len(markSuffix)]
-		if lostMount(dir) {
-			continue // a tmpfs that did not survive a boot
-		}
-		volumes[filepath.Base(dir)] = string(hash)
-	}
-	return volumes, true, nil
+	return m.write(dir)
 }
 
 // Pods lists the pods that have anything on disk. Only their uid is known.
@@ -135,10 +96,19 @@ func (v *Volumes) Pods() ([]pod.Key, error) {
 	return keys, nil
 }
 
+// reason is what a kubelet's event says of a volume that could not be made.
+const reason = "FailedMount"
+
+func permanent(format string, args ...any) error {
+	return &pod.Failure{Kind: pod.Permanent, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// failure keeps the kind of one that is wrapped.
 func failure(err error) error {
+	kind := pod.Transient
 	var known *pod.Failure
 	if errors.As(err, &known) {
-		return err
+		kind = known.Kind
 	}
-	return &pod.Failure{Kind: pod.Transient, Reason: "FailedMount", Message: err.Error()}
+	return &pod.Failure{Kind: kind, Reason: reason, Message: err.Error()}
 }
