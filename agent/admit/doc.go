@@ -1,6 +1,6 @@
-// Package admit decides what may enter: strict decoding, Kubernetes' defaulting, validation
-// and warnings, and the table of every field podd knows. It is the only
-// importer of k8s.io/kubernetes.
+// Package admit decides what may enter: strict decoding, Kubernetes'
+// defaulting, validation and warnings, and the table of every field podd
+// knows. It is the only importer of k8s.io/kubernetes.
 //
 // The agent imports it.
 package admit

@@ -1,0 +1,56 @@
+package admit
+
+import (
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/json"
+)
+
+// decode reads an object strictly: unknown and repeated keys are errors that
+// name their path. All of them are told, not the first.
+func decode(kind string, raw []byte, into Object) error {
+	strict, err := json.UnmarshalStrict(raw, into)
+	if err != nil {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s: %v", kind, err))
+	}
+	if len(strict) > 0 {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s %s: strict decoding error: %s", kind, nameOf(into), list(strict)))
+	}
+	gvk := into.GetObjectKind().GroupVersionKind()
+	if gvk.Kind != kind || gvk.GroupVersion().String() != "v1" {
+		return apierrors.NewBadRequest(fmt.Sprintf("apiVersion and kind are %q and %q; they have to be \"v1\" and %q",
+			gvk.GroupVersion(), gvk.Kind, kind))
+	}
+	if into.GetNamespace() == "" {
+		into.SetNamespace(metav1.NamespaceDefault)
+	}
+	return nil
+}
+
+func nameOf(obj metav1.Object) string {
+	if obj.GetName() != "" {
+		return fmt.Sprintf("%q", obj.GetName())
+	}
+	return fmt.Sprintf("%q", obj.GetGenerateName()+"…")
+}
+
+func list(errs []error) string {
+	texts := make([]string, 0, len(errs))
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, ", ")
+}
+
+// validName is the object's, or a stand-in for one that is to be generated:
+// the agent appends what is missing afterwards.
+func validName(obj metav1.Object) (restore func()) {
+	if obj.GetName() != "" || obj.GetGenerateName() == "" {
+		return func() {}
+	}
+	obj.SetName(obj.GetGenerateName() + "xxxxx")
+	return func() { obj.SetName("") }
+}

@@ -1,0 +1,154 @@
+package admit
+
+import "strings"
+
+// Support is what podd does about a field.
+type Support string
+
+// The kinds of support.
+const (
+	// Honoured: it does what Kubernetes says.
+	Honoured Support = "honoured"
+	// Refused: a manifest that sets it is refused, "not supported yet".
+	Refused Support = "refused"
+	// Meaningless on one node: accepted, with a warning.
+	Meaningless Support = "meaningless"
+)
+
+// Field is one entry of the table. Its path is that of the JSON, below spec;
+// "[]" stands for any index and "{}" for any key. An entry that is not
+// Honoured stands for everything below it as well; an honoured one only for
+// itself, so that a field that Kubernetes adds is not honoured by accident.
+type Field struct {
+	Path    string
+	Support Support
+	// Why is for people: what to do instead, or why it has no meaning.
+	Why string
+	// Fine are values that need no support: they ask for what is anyway.
+	Fine []string
+}
+
+// Table has every field of a pod's spec. Init containers' are those of
+// containers, and the three probes' those of "probe".
+var Table = buildTable()
+
+func buildTable() []Field {
+	table := []Field{
+		{Path: "activeDeadlineSeconds", Support: Refused},
+		{Path: "affinity", Support: Meaningless, Why: "there is one node"},
+		{Path: "automountServiceAccountToken", Support: Meaningless, Why: "no token is mounted: there is no control plane to ask for one", Fine: []string{"false"}},
+		{Path: "ephemeralContainers", Support: Refused},
+		{Path: "evictionResponders", Support: Refused},
+		{Path: "hostUsers", Support: Refused, Fine: []string{"true"}},
+		{Path: "hostnameOverride", Support: Refused},
+		{Path: "nodeName", Support: Meaningless, Why: "there is one node, and the pod is on it"},
+		{Path: "nodeSelector", Support: Meaningless, Why: "there is one node"},
+		{Path: "os", Support: Refused, Fine: []string{"linux"}},
+		{Path: "overhead", Support: Refused},
+		{Path: "preemptionPolicy", Support: Meaningless, Why: "no pod is preempted", Fine: []string{"PreemptLowerPriority"}},
+		{Path: "priority", Support: Meaningless, Why: "no pod is preempted", Fine: []string{"0"}},
+		{Path: "priorityClassName", Support: Meaningless, Why: "no pod is preempted"},
+		{Path: "resourceClaims", Support: Refused},
+		{Path: "resources", Support: Refused},
+		{Path: "runtimeClassName", Support: Refused},
+		{Path: "schedulerName", Support: Meaningless, Why: "there is no scheduler", Fine: []string{"default-scheduler"}},
+		{Path: "schedulingGates", Support: Refused},
+		{Path: "schedulingGroup", Support: Refused},
+		{Path: "securityContext.seLinuxChangePolicy", Support: Refused},
+		{Path: "securityContext.seLinuxOptions", Support: Refused},
+		{Path: "securityContext.supplementalGroupsPolicy", Support: Refused, Fine: []string{"Merge"}},
+		{Path: "securityContext.windowsOptions", Support: Refused},
+		{Path: "serviceAccount", Support: Meaningless, Why: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
+		{Path: "serviceAccountName", Support: Meaningless, Why: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
+		{Path: "tolerations", Support: Meaningless, Why: "the node has no taints"},
+		{Path: "topologySpreadConstraints", Support: Meaningless, Why: "there is one node"},
+		{Path: "containers[].env[].valueFrom.fileKeyRef", Support: Refused},
+		{Path: "containers[].lifecycle", Support: Refused},
+		{Path: "containers[].resizePolicy", Support: Refused},
+		{Path: "containers[].resources.claims", Support: Refused},
+		{Path: "containers[].resources.limits{}", Support: Refused, Why: "only cpu and memory are"},
+		{Path: "containers[].resources.requests{}", Support: Refused, Why: "only cpu and memory are"},
+		{Path: "containers[].restartPolicy", Support: Refused},
+		{Path: "containers[].restartPolicyRules", Support: Refused},
+		{Path: "containers[].securityContext.seLinuxOptions", Support: Refused},
+		{Path: "containers[].securityContext.windowsOptions", Support: Refused},
+		{Path: "containers[].volumeDevices", Support: Refused},
+		{Path: "containers[].volumeMounts[].bindMountOptions", Support: Refused},
+		{Path: "probe.grpc", Support: Refused},
+		{Path: "probe.httpGet.protocol", Support: Refused},
+		{Path: "volumes[].configMap.defaultUser", Support: Refused},
+		{Path: "volumes[].configMap.items[].user", Support: Refused},
+		{Path: "volumes[].emptyDir.mode", Support: Refused},
+		{Path: "volumes[].secret.defaultUser", Support: Refused},
+		{Path: "volumes[].secret.items[].user", Support: Refused},
+	}
+	for _, kind := range strings.Fields(otherVolumes) {
+		table = append(table, Field{Path: "volumes[]." + kind, Support: Refused})
+	}
+	for _, path := range strings.Fields(honoured) {
+		table = append(table, Field{Path: path, Support: Honoured})
+	}
+	return table
+}
+
+const otherVolumes = `
+	awsElasticBlockStore azureDisk azureFile cephfs cinder csi downwardAPI ephemeral fc flexVolume flocker
+	gcePersistentDisk gitRepo glusterfs image iscsi nfs persistentVolumeClaim photonPersistentDisk
+	portworxVolume projected quobyte rbd scaleIO storageos vsphereVolume`
+
+const honoured = `
+	dnsConfig.nameservers[] dnsConfig.options[].name dnsConfig.options[].value dnsConfig.searches[]
+	dnsPolicy enableServiceLinks hostAliases[].hostnames[] hostAliases[].ip hostIPC hostNetwork hostPID
+	hostname imagePullSecrets[].name readinessGates[].conditionType restartPolicy setHostnameAsFQDN
+	shareProcessNamespace subdomain terminationGracePeriodSeconds
+
+	securityContext.appArmorProfile.localhostProfile securityContext.appArmorProfile.type
+	securityContext.fsGroup securityContext.fsGroupChangePolicy securityContext.runAsGroup
+	securityContext.runAsNonRoot securityContext.runAsUser securityContext.seccompProfile.localhostProfile
+	securityContext.seccompProfile.type securityContext.supplementalGroups[]
+	securityContext.sysctls[].name securityContext.sysctls[].value
+
+	containers[].args[] containers[].command[] containers[].image containers[].imagePullPolicy
+	containers[].name containers[].stdin containers[].stdinOnce containers[].terminationMessagePath
+	containers[].terminationMessagePolicy containers[].tty containers[].workingDir
+	containers[].env[].name containers[].env[].value
+	containers[].env[].valueFrom.configMapKeyRef.key containers[].env[].valueFrom.configMapKeyRef.name
+	containers[].env[].valueFrom.configMapKeyRef.optional
+	containers[].env[].valueFrom.fieldRef.apiVersion containers[].env[].valueFrom.fieldRef.fieldPath
+	containers[].env[].valueFrom.resourceFieldRef.containerName
+	containers[].env[].valueFrom.resourceFieldRef.divisor
+	containers[].env[].valueFrom.resourceFieldRef.resource
+	containers[].env[].valueFrom.secretKeyRef.key containers[].env[].valueFrom.secretKeyRef.name
+	containers[].env[].valueFrom.secretKeyRef.optional
+	containers[].envFrom[].configMapRef.name containers[].envFrom[].configMapRef.optional
+	containers[].envFrom[].prefix
+	containers[].envFrom[].secretRef.name containers[].envFrom[].secretRef.optional
+	containers[].ports[].containerPort containers[].ports[].hostIP containers[].ports[].hostPort
+	containers[].ports[].name containers[].ports[].protocol
+	containers[].resources.limits.cpu containers[].resources.limits.memory
+	containers[].resources.requests.cpu containers[].resources.requests.memory
+	containers[].securityContext.allowPrivilegeEscalation
+	containers[].securityContext.appArmorProfile.localhostProfile
+	containers[].securityContext.appArmorProfile.type
+	containers[].securityContext.capabilities.add[] containers[].securityContext.capabilities.drop[]
+	containers[].securityContext.privileged containers[].securityContext.procMount
+	containers[].securityContext.readOnlyRootFilesystem containers[].securityContext.runAsGroup
+	containers[].securityContext.runAsNonRoot containers[].securityContext.runAsUser
+	containers[].securityContext.seccompProfile.localhostProfile
+	containers[].securityContext.seccompProfile.type
+	containers[].volumeMounts[].mountPath containers[].volumeMounts[].mountPropagation
+	containers[].volumeMounts[].name containers[].volumeMounts[].readOnly
+	containers[].volumeMounts[].recursiveReadOnly containers[].volumeMounts[].subPath
+	containers[].volumeMounts[].subPathExpr
+
+	probe.exec.command[] probe.failureThreshold probe.httpGet.host probe.httpGet.httpHeaders[].name
+	probe.httpGet.httpHeaders[].value probe.httpGet.path probe.httpGet.port probe.httpGet.scheme
+	probe.initialDelaySeconds probe.periodSeconds probe.successThreshold
+	probe.tcpSocket.host probe.tcpSocket.port probe.terminationGracePeriodSeconds probe.timeoutSeconds
+
+	volumes[].name volumes[].configMap.defaultMode volumes[].configMap.items[].key
+	volumes[].configMap.items[].mode volumes[].configMap.items[].path volumes[].configMap.name
+	volumes[].configMap.optional volumes[].emptyDir.medium volumes[].emptyDir.sizeLimit
+	volumes[].hostPath.path volumes[].hostPath.type volumes[].secret.defaultMode
+	volumes[].secret.items[].key volumes[].secret.items[].mode volumes[].secret.items[].path
+	volumes[].secret.optional volumes[].secret.secretName`
