@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -19,16 +18,18 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// Cgroups are the pods' cgroups: <root>/pod<uid> in every hierarchy. Those of
-// the containers are below, made by the OCI runtime.
+// Cgroups are the pods' cgroups. Those of the containers are below, made by the
+// OCI runtime. It may be used by many goroutines at once.
 type Cgroups struct {
 	root string
 	log  *zap.Logger
-	// mu keeps the making of a pod's cgroup from the removal of an empty root.
-	mu sync.Mutex
+	// sharing is held for reading while a pod's cgroup is made, for writing
+	// while a root without pods is removed.
+	sharing sync.RWMutex
 }
 
-// New works below root, "/podd".
+// New works below root, "/podd", which comes with the first pod and goes with
+// the last. Cgroups above it are made as needed and left.
 func New(root string, log *zap.Logger) *Cgroups {
 	return &Cgroups{root: path.Join("/", root), log: log}
 }
@@ -41,18 +42,18 @@ func (c *Cgroups) Path(uid types.UID) string { return path.Join(c.root, podPrefi
 // Create makes a pod's cgroup in every hierarchy and sets its limits; done
 // again it sets them anew.
 func (c *Cgroups) Create(_ context.Context, cfg pod.CgroupConfig) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.sharing.RLock()
+	defer c.sharing.RUnlock()
 	group := &cgroups.Cgroup{Path: c.Path(cfg.UID), Resources: settings(cfg.Resources)}
 	m, err := manager.New(group)
-	if err != nil {
-		return failure(fmt.Errorf("make cgroup %s: %w", group.Path, err))
+	if err == nil {
+		err = m.Apply(-1) // no process moves into it
 	}
-	if err := m.Apply(-1); err != nil { // -1: no process moves into it
-		return failure(fmt.Errorf("make cgroup %s: %w", group.Path, err))
+	if err != nil {
+		return failure("FailedCreatePodContainer", fmt.Errorf("make cgroup %s: %w", group.Path, err))
 	}
 	if err := m.Set(group.Resources); err != nil {
-		return failure(fmt.Errorf("set the limits of cgroup %s: %w", group.Path, err))
+		return failure("FailedCreatePodContainer", fmt.Errorf("set the limits of cgroup %s: %w", group.Path, err))
 	}
 	return nil
 }
@@ -99,37 +100,35 @@ func (c *Cgroups) Exists(uid types.UID) (bool, error) {
 
 // Remove removes a pod's cgroup from every hierarchy: the OCI runtime leaves
 // the parents of its own behind, in the named and the v2 ones too. What is not
-// there is success; processes that remain in it are an error. The root goes
-// with the last pod.
+// there is success; processes that remain in it are a failure that names them,
+// and are not killed.
 func (c *Cgroups) Remove(_ context.Context, uid types.UID) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if uid == "" || strings.Contains(string(uid), "/") {
+		return &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("remove cgroup: %q is no uid", uid)}
+	}
 	mounts, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	for _, m := range mounts {
 		dir := filepath.Join(m, c.Path(uid))
-		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-			continue
-		}
 		if err := cgroups.RemovePath(dir); err != nil {
-			return failure(fmt.Errorf("remove cgroup %s: %w%s", dir, err, remaining(dir)))
+			return failure("", fmt.Errorf("remove cgroup %s: %w%s", dir, err, remaining(dir)))
 		}
 	}
 	c.removeEmptyRoot(mounts)
 	return nil
 }
 
-// removeEmptyRoot tries, from the root upwards; a directory that has children
-// refuses.
+// removeEmptyRoot only tries: a directory that has children refuses.
 func (c *Cgroups) removeEmptyRoot(mounts []string) {
+	if c.root == "/" {
+		return
+	}
+	c.sharing.Lock()
+	defer c.sharing.Unlock()
 	for _, m := range mounts {
-		for dir := c.root; dir != "/"; dir = path.Dir(dir) {
-			if os.Remove(filepath.Join(m, dir)) != nil {
-				break
-			}
-		}
+		_ = os.Remove(filepath.Join(m, c.root))
 	}
 }
 
@@ -174,7 +173,7 @@ func (c *Cgroups) Pods() ([]pod.Key, error) {
 func hierarchies() ([]string, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
-		return nil, failure(fmt.Errorf("find cgroup hierarchies: %w", err))
+		return nil, failure("", fmt.Errorf("find cgroup hierarchies: %w", err))
 	}
 	out := make([]string, 0, len(mounts))
 	for _, m := range mounts {
@@ -185,6 +184,6 @@ func hierarchies() ([]string, error) {
 	return out, nil
 }
 
-func failure(err error) error {
-	return &pod.Failure{Kind: pod.Transient, Reason: "FailedCreatePodContainer", Message: err.Error()}
+func failure(reason string, err error) error {
+	return &pod.Failure{Kind: pod.Transient, Reason: reason, Message: err.Error()}
 }

@@ -1,12 +1,18 @@
 package cgroup_test
 
 import (
+	"fmt"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
+	"github.com/opencontainers/cgroups"
 	"go.uber.org/zap/zaptest"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -15,6 +21,18 @@ import (
 )
 
 const uid = types.UID("11111111-2222-3333-4444-555555555555")
+
+// newCgroups has a root of its own, of which nothing may be left in the end.
+func newCgroups(t *testing.T) *cgroup.Cgroups {
+	t.Helper()
+	root := fmt.Sprintf("/podd-test-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
+	t.Cleanup(func() {
+		if left := everywhere(t, root); len(left) > 0 {
+			t.Errorf("the root is left: %q", left)
+		}
+	})
+	return cgroup.New(root, zaptest.NewLogger(t))
+}
 
 // everywhere is where, of all hierarchies, a cgroup exists.
 func everywhere(t *testing.T, group string) []string {
@@ -25,39 +43,209 @@ func everywhere(t *testing.T, group string) []string {
 	}
 	var found []string
 	for _, m := range mounts {
-		if _, err := os.Stat(filepath.Join(m.Mountpoint, group)); err == nil {
-			found = append(found, m.Mountpoint)
+		dir := filepath.Join(m.Mountpoint, group)
+		if _, err := os.Stat(dir); err == nil {
+			found = append(found, dir)
 		}
 	}
 	return found
 }
 
-func TestLimitsAreSetAndEverythingGoes(t *testing.T) {
-	root := "/podd-test-" + filepath.Base(t.TempDir()) + strings.ToLower(t.Name())
-	c := cgroup.New(root, zaptest.NewLogger(t))
-	cfg := pod.CgroupConfig{UID: uid, Resources: pod.PodResources{MilliCPURequest: 500, MilliCPULimit: 1500, MemoryLimit: 64 << 20}}
+func create(t *testing.T, c *cgroup.Cgroups, r pod.PodResources) {
+	t.Helper()
 	for range 2 { // twice is the same as once
-		if err := c.Create(t.Context(), cfg); err != nil {
+		if err := c.Create(t.Context(), pod.CgroupConfig{UID: uid, Resources: r}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if ok, err := c.Exists(uid); !ok || err != nil {
-		t.Fatalf("Exists = %v, %v", ok, err)
-	}
-	keys, err := c.Pods()
-	if err != nil || len(keys) != 1 || keys[0].UID != uid {
-		t.Fatalf("Pods = %v, %v", keys, err)
-	}
-	// What the OCI runtime leaves behind in hierarchies that podd does not use.
-	for _, m := range everywhere(t, "/") {
-		_ = os.MkdirAll(filepath.Join(m, c.Path(uid)), 0o755)
-	}
-	for range 2 {
+}
+
+func remove(t *testing.T, c *cgroup.Cgroups) {
+	t.Helper()
+	for range 2 { // none is success
 		if err := c.Remove(t.Context(), uid); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if left := everywhere(t, root); len(left) > 0 {
-		t.Errorf("the root is left in %v", left)
+}
+
+func setting(t *testing.T, c *cgroup.Cgroups, file string) string {
+	t.Helper()
+	for _, dir := range everywhere(t, c.Path(uid)) {
+		if text, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
+			return strings.TrimSpace(string(text))
+		}
+	}
+	t.Fatalf("no hierarchy has %s", file)
+	return ""
+}
+
+// noLimit is memory.limit_in_bytes' greatest value.
+var noLimit = strconv.Itoa(math.MaxInt64 - os.Getpagesize() + 1)
+
+func TestLimits(t *testing.T) {
+	type values struct{ weight, quota, memory string }
+	for name, test := range map[string]struct {
+		in     pod.PodResources
+		v1, v2 values
+	}{
+		"none": {pod.PodResources{},
+			values{"2", "-1", noLimit}, values{"1", "max 100000", "max"}},
+		"requests": {pod.PodResources{MilliCPURequest: 500},
+			values{"512", "-1", noLimit}, values{"59", "max 100000", "max"}},
+		"limits": {pod.PodResources{MilliCPURequest: 1000, MilliCPULimit: 1500, MemoryLimit: 64 << 20},
+			values{"1024", "150000", "67108864"}, values{"100", "150000 100000", "67108864"}},
+		"the least": {pod.PodResources{MilliCPURequest: 1, MilliCPULimit: 1},
+			values{"2", "1000", noLimit}, values{"1", "1000 100000", "max"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCgroups(t)
+			create(t, c, test.in)
+			got, want := values{}, test.v1
+			if cgroups.IsCgroup2UnifiedMode() {
+				got, want = values{setting(t, c, "cpu.weight"), setting(t, c, "cpu.max"), setting(t, c, "memory.max")}, test.v2
+			} else {
+				got = values{setting(t, c, "cpu.shares"), setting(t, c, "cpu.cfs_quota_us"), setting(t, c, "memory.limit_in_bytes")}
+			}
+			if got != want {
+				t.Errorf("set %v, want %v", got, want)
+			}
+			create(t, c, pod.PodResources{}) // limits can be lifted
+			remove(t, c)
+		})
+	}
+}
+
+func TestEverythingGoes(t *testing.T) {
+	c := newCgroups(t)
+	create(t, c, pod.PodResources{})
+	if ok, err := c.Exists(uid); !ok || err != nil {
+		t.Errorf("Exists = %v, %v", ok, err)
+	}
+	if keys, err := c.Pods(); err != nil || len(keys) != 1 || keys[0].UID != uid {
+		t.Errorf("Pods = %v, %v", keys, err)
+	}
+	// What the OCI runtime leaves behind, in hierarchies that podd does not use too.
+	for _, m := range everywhere(t, "/") {
+		_ = os.MkdirAll(filepath.Join(m, c.Path(uid), "container", "nested"), 0o755)
+	}
+	remove(t, c)
+	if ok, err := c.Exists(uid); ok || err != nil {
+		t.Errorf("Exists = %v, %v", ok, err)
+	}
+	if keys, err := c.Pods(); err != nil || len(keys) != 0 {
+		t.Errorf("Pods = %v, %v", keys, err)
+	}
+}
+
+// TestComingAndGoing: the root goes and comes under the feet of others.
+func TestComingAndGoing(t *testing.T) {
+	c := newCgroups(t)
+	var pods sync.WaitGroup
+	for i := range 4 {
+		pods.Go(func() {
+			uid := types.UID(fmt.Sprint("u", i))
+			for range 10 {
+				if err := c.Create(t.Context(), pod.CgroupConfig{UID: uid}); err != nil {
+					t.Error(err)
+				}
+				if err := c.Remove(t.Context(), uid); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	pods.Wait()
+}
+
+func TestProcessesThatRemainAreNamed(t *testing.T) {
+	c := newCgroups(t)
+	create(t, c, pod.PodResources{})
+	cmd := inside(everywhere(t, c.Path(uid)), "exec cat")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(stdin, "x")
+	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it is inside
+		t.Fatal(err)
+	}
+	err = c.Remove(t.Context(), uid)
+	failure, ok := err.(*pod.Failure)
+	if !ok || failure.Kind != pod.Transient || !strings.Contains(failure.Message, strconv.Itoa(cmd.Process.Pid)) {
+		t.Errorf("Remove = %v, want one that names %d", err, cmd.Process.Pid)
+	}
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	remove(t, c)
+}
+
+// inside runs a command of the shell in a cgroup.
+func inside(dirs []string, command string) *exec.Cmd {
+	script := ""
+	for _, dir := range dirs {
+		script += "echo $$ > " + dir + "/cgroup.procs; "
+	}
+	return exec.Command("/bin/busybox", "sh", "-c", script+command)
+}
+
+func TestOOMKills(t *testing.T) {
+	c := newCgroups(t)
+	create(t, c, pod.PodResources{MemoryLimit: 16 << 20})
+	nested := filepath.Join(c.Path(uid), "container", "nested")
+	for _, m := range everywhere(t, c.Path(uid)) {
+		if err := os.MkdirAll(filepath.Join(m, "container", "nested"), 0o755); err != nil && !strings.Contains(m, "cpuset") {
+			t.Fatal(err)
+		}
+	}
+	if cgroup.OOMKilled(filepath.Join(c.Path(uid), "container")) {
+		t.Error("OOMKilled before anything ran")
+	}
+	var memory []string
+	for _, dir := range everywhere(t, nested) {
+		if strings.Contains(dir, "/memory/") || cgroups.IsCgroup2UnifiedMode() {
+			memory = append(memory, dir)
+		}
+	}
+	out, err := inside(memory, "busybox tail /dev/zero; true").CombinedOutput() // the child dies, the shell lives on
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if !cgroup.OOMKilled(filepath.Join(c.Path(uid), "container")) {
+		t.Error("not OOMKilled")
+	}
+	remove(t, c)
+	if cgroup.OOMKilled(c.Path(uid)) {
+		t.Error("OOMKilled though there is no cgroup")
+	}
+}
+
+func TestRemoveOfNoUID(t *testing.T) {
+	c := newCgroups(t)
+	for _, bad := range []types.UID{"", "../..", "x/y"} {
+		if err := c.Remove(t.Context(), bad); err == nil {
+			t.Errorf("Remove(%q) succeeded", bad)
+		}
+	}
+}
+
+func BenchmarkPod(b *testing.B) {
+	c := cgroup.New(fmt.Sprint("/podd-bench-", os.Getpid()), zaptest.NewLogger(b))
+	for b.Loop() {
+		if err := c.Create(b.Context(), pod.CgroupConfig{UID: uid}); err != nil {
+			b.Fatal(err)
+		}
+		if err := c.Remove(b.Context(), uid); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,17 +10,28 @@ import (
 )
 
 // OOMKilled tells whether the kernel killed a process in a cgroup, or below
-// it, for want of memory. The counter goes with the cgroup (the kernel's
-// cgroup-v1/memory.rst and cgroup-v2.rst: oom_kill).
+// it, for want of memory. The counter goes with the cgroup.
 func OOMKilled(cgroup string) bool {
-	file := filepath.Join("/sys/fs/cgroup", cgroup, "memory.events")
-	if !cgroups.IsCgroup2UnifiedMode() {
-		mount, err := cgroups.FindCgroupMountpoint("/sys/fs/cgroup", "memory")
-		if err != nil {
-			return false
-		}
-		file = filepath.Join(mount, cgroup, "memory.oom_control")
+	if cgroups.IsCgroup2UnifiedMode() {
+		// It counts what is below too (the kernel's cgroup-v2.rst).
+		return killed(filepath.Join("/sys/fs/cgroup", cgroup, "memory.events"))
 	}
+	mount, err := cgroups.FindCgroupMountpoint("/sys/fs/cgroup", "memory")
+	if err != nil {
+		return false
+	}
+	found := false
+	_ = filepath.WalkDir(filepath.Join(mount, cgroup), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			found = found || killed(filepath.Join(path, "memory.oom_control"))
+		}
+		return nil // what vanishes meanwhile tells nothing
+	})
+	return found
+}
+
+// killed reads the counter oom_kill of a file; without one nothing was killed.
+func killed(file string) bool {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return false
