@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -43,10 +45,29 @@ func runDaemon(ctx context.Context, cfg Config) (err error) {
 		}
 		defer func() { _ = held.Close() }() // the end of the process would do the same
 	}
+	if err := d.prepare(); err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, d.back.end()) }()
 	ctx, cancel := d.back.until(ctx)
 	defer cancel()
 	return d.run(ctx)
+}
+
+// prepare finds out what is wrong with the configured directories before
+// anything is started.
+func (d *podd) prepare() error {
+	if err := os.MkdirAll(d.cfg.LogDir, 0o755); err != nil {
+		return fmt.Errorf("log-dir: %w", err)
+	}
+	entries, err := os.ReadDir(d.cfg.Manifests)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("manifests: %w", err)
+	}
+	if len(entries) > 0 {
+		d.log.Warn("not supported yet: the manifests in this directory are not read", zap.String("manifests", d.cfg.Manifests))
+	}
+	return nil
 }
 
 // run brings up one thing after the other. What it starts in the background is
