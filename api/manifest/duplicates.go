@@ -47,5 +47,6 @@ func walk(node *yamlv3.Node, path string, repeated func(key *yamlv3.Node, path s
 			}
 			walk(value, below, repeated)
 		}
+	default: // scalars, and aliases
 	}
 }

@@ -139,6 +139,7 @@ func changeWord(change poddv1.ApplyResult_Change) string {
 		return "created"
 	case poddv1.ApplyResult_CHANGE_UNCHANGED:
 		return "unchanged"
+	default:
+		return "configured"
 	}
-	return "configured"
 }

@@ -74,8 +74,9 @@ func judge(ask verdict, once bool) func(change) (bool, error) {
 				err = errTimeout
 			}
 			return done, err
+		default:
+			return false, nil
 		}
-		return false, nil
 	}
 }
 

@@ -34,11 +34,15 @@ func (s *session) connect() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(target,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(deadline(s.requestTimeout)),
-	)
+	}
+	if s.dialer != nil {
+		options = append(options, grpc.WithContextDialer(s.dialer))
+	}
+	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to podd at %s: %w", s.endpoint(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -79,6 +80,9 @@ func (p *columnsPrinter) PrintObj(object runtime.Object, out io.Writer) error {
 	if !p.started {
 		fmt.Fprintln(w, strings.Join(p.headers, "\t"))
 		p.started = true
+	}
+	if event, ok := object.(*metav1.WatchEvent); ok {
+		object = event.Object.Object
 	}
 	content, ok := object.(*unstructured.Unstructured)
 	if !ok {

@@ -96,11 +96,13 @@ func (f *execFlags) run(ctx context.Context, s *session, arg string, command []s
 	if err := stream.Send(&poddv1.ExecRequest{Kind: &poddv1.ExecRequest_Start_{Start: start}}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if f.stdin {
-		// It ends with the stream, at the latest with podctl: a read of standard
-		// input can't be called off.
-		go sendInput(stream, s.in)
+	if !f.stdin {
+		_ = stream.CloseSend()
+		return receiveOutput(stream, s.out, s.errOut)
 	}
+	// It ends with the stream, at the latest with podctl: a read of standard
+	// input can't be called off.
+	go sendInput(stream, s.in)
 	return receiveOutput(stream, s.out, s.errOut)
 }
 

@@ -97,6 +97,7 @@ func changeName(t poddv1.WatchResponse_Type) string {
 		return "ADDED"
 	case poddv1.WatchResponse_TYPE_DELETED:
 		return "DELETED"
+	default:
+		return "MODIFIED"
 	}
-	return "MODIFIED"
 }

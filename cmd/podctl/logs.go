@@ -36,7 +36,7 @@ func newLogs(s *session) *cobra.Command {
 		Short: "Print what a container wrote",
 		Example: "  podctl logs web\n  podctl logs -f web -c sidecar --tail=20\n  podctl logs web --previous\n" +
 			"  podctl logs pod/web --all-containers --prefix --since=5m",
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              logsArgs,
 		ValidArgsFunction: s.completePods,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 { // kubectl takes the container so too
@@ -61,6 +61,13 @@ func newLogs(s *session) *cobra.Command {
 	flags.BoolVar(&f.prefix, "prefix", false, "with pod and container before each line")
 	complete(cmd, "container", s.completeContainers)
 	return cmd
+}
+
+func logsArgs(_ *cobra.Command, args []string) error {
+	if len(args) < 1 || len(args) > 2 {
+		return errors.New("expected 'logs POD [-c CONTAINER]': one pod is a required argument for the logs command")
+	}
+	return nil
 }
 
 func (f *logsFlags) run(ctx context.Context, s *session, arg string) error {
@@ -94,7 +101,7 @@ func (f *logsFlags) request(now time.Time) (*poddv1.LogsRequest, error) {
 	case f.allContainers && f.container != "":
 		return nil, errors.New("--all-containers=true should not be specified with container name " + f.container)
 	case f.since != 0 && f.sinceTime != "":
-		return nil, errors.New("at most one of `sinceTime` or `sinceSeconds` may be specified")
+		return nil, errors.New("at most one of --since and --since-time may be specified")
 	case f.since < 0:
 		return nil, errors.New("--since must be greater than 0")
 	case f.limitBytes < 0:

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +17,13 @@ import (
 // become ready.
 const shownEvents = 5
 
+// outcome is what became of a pod that was waited for.
+type outcome struct {
+	ref  ref
+	last *corev1.Pod // as it was seen last; nil if it never was
+	err  error
+}
+
 // awaitReady waits until the pods among the objects, as they were stored, are
 // ready or have succeeded. It tells why of each that fails, is deleted or takes
 // longer than the timeout; 0 is for ever.
@@ -25,18 +32,25 @@ func (s *session) awaitReady(ctx context.Context, c *client, objects []*unstruct
 	if timeout == 0 {
 		p = s.waitAtMost(-1)
 	}
-	failed := false
+	var outcomes []*outcome
+	var waiting sync.WaitGroup
 	for _, object := range objects {
 		if object.GetKind() != "Pod" {
 			continue
 		}
-		r := refOf(object)
-		var last *corev1.Pod
-		err := c.await(ctx, r, p, readyOrDone(r, object.GetGeneration(), &last))
-		if err == nil {
+		o := &outcome{ref: refOf(object)}
+		outcomes = append(outcomes, o)
+		waiting.Go(func() {
+			o.err = c.await(ctx, o.ref, p, readyOrDone(o.ref, object.GetGeneration(), &o.last))
+		})
+	}
+	waiting.Wait()
+	failed := false
+	for _, o := range outcomes {
+		if o.err == nil {
 			continue
 		}
-		if err := s.tellUnready(ctx, c, r, last, err); err != nil {
+		if err := s.tellUnready(ctx, c, o); err != nil {
 			return err
 		}
 		failed = true
@@ -47,16 +61,13 @@ func (s *session) awaitReady(ctx context.Context, c *client, objects []*unstruct
 	return nil
 }
 
-// errFailed says that a pod has failed for good.
-var errFailed = errors.New("it failed")
-
 // readyOrDone waits for the pod of that uid, once its status is of that
 // generation or a later one. The last state seen is left in last.
 func readyOrDone(r ref, generation int64, last **corev1.Pod) verdict {
 	return func(object *unstructured.Unstructured) (bool, error) {
 		if object == nil || object.GetUID() != r.uid {
 			if *last != nil {
-				return false, errors.New("it was deleted")
+				return false, fmt.Errorf("pod %q was deleted before it was ready", r.name)
 			}
 			return false, nil // one of the same name has to end first
 		}
@@ -72,7 +83,8 @@ func readyOrDone(r ref, generation int64, last **corev1.Pod) verdict {
 		case corev1.PodSucceeded:
 			return true, nil
 		case corev1.PodFailed:
-			return false, errFailed
+			return false, fmt.Errorf("pod %q has failed", r.name)
+		default:
 		}
 		return strings.EqualFold(conditionStatus(object, "Ready"), "true"), nil
 	}
@@ -80,19 +92,19 @@ func readyOrDone(r ref, generation int64, last **corev1.Pod) verdict {
 
 // tellUnready says why a pod is not ready, with its last events. An error is
 // podd's, not the pod's.
-func (s *session) tellUnready(ctx context.Context, c *client, r ref, pod *corev1.Pod, cause error) error {
-	if _, failed := grpcStatus(cause); failed {
-		return cause
+func (s *session) tellUnready(ctx context.Context, c *client, o *outcome) error {
+	if _, failed := grpcStatus(o.err); failed {
+		return o.err
 	}
-	fmt.Fprintf(s.errOut, "error: %s in namespace %s is not ready: %v\n", r, r.namespace, timedOut(cause, r))
-	if pod == nil {
+	fmt.Fprintf(s.errOut, "error: %v\n", timedOut(o.err, o.ref))
+	if o.last == nil {
 		return nil
 	}
-	fmt.Fprintf(s.errOut, "  Status:  %s\n", table.PodStatus(pod))
-	for _, line := range troubles(pod) {
+	fmt.Fprintf(s.errOut, "  Status:  %s\n", table.PodStatus(o.last))
+	for _, line := range troubles(o.last) {
 		fmt.Fprintf(s.errOut, "  %s\n", line)
 	}
-	events, err := c.eventsOf(ctx, r)
+	events, err := c.eventsOf(ctx, o.ref)
 	if err != nil || len(events) == 0 {
 		return err
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,8 @@ type session struct {
 	out, errOut io.Writer
 	now         func() time.Time
 	getenv      func(string) string
+	// dialer reaches the endpoint; nil is grpc's own.
+	dialer func(ctx context.Context, address string) (net.Conn, error)
 
 	address        string
 	namespace      string

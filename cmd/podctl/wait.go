@@ -121,13 +121,9 @@ func parseCondition(text string) (func(ref) verdict, error) {
 // parsePathCondition reads {.path}=value, or {.path} for "it is there".
 func parsePathCondition(text string) (func(ref) verdict, error) {
 	text = strings.Trim(text, `'"`)
-	path, want, compare := text, "", false
-	if i := strings.LastIndex(text, "}"); i >= 0 {
-		path = text[:i+1]
-		want, compare = strings.CutPrefix(text[i+1:], "=")
-	} else {
-		path, want, compare = strings.Cut(text, "=")
-	}
+	end := strings.LastIndex(text, "}") + 1
+	rest, want, compare := strings.Cut(text[end:], "=")
+	path := text[:end] + rest
 	want = strings.Trim(want, `'"`)
 	if compare && want == "" {
 		return nil, errors.New("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.phase}'=Running")
