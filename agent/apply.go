@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -184,8 +185,10 @@ func (a *Agent) planNew(w Want, opts ApplyOptions, old *Entry) (plan, error) {
 	if created := obj.GetCreationTimestamp(); created.IsZero() {
 		obj.SetCreationTimestamp(metav1.Now())
 	}
-	if obj.GetGeneration() == 0 && w.Kind == KindPod {
-		obj.SetGeneration(1)
+	if p, ok := obj.(*corev1.Pod); ok {
+		if err := a.place(p); err != nil {
+			return plan{}, err
+		}
 	}
 	entry := &Entry{Key: keyOf(w.Kind, obj), Source: opts.Source, Object: obj}
 	applied := Applied{Object: obj, Warnings: r.Warnings, Created: true, Changed: true}
@@ -199,6 +202,19 @@ func (a *Agent) planNew(w Want, opts ApplyOptions, old *Entry) (plan, error) {
 	ending := *old
 	ending.Next = &next
 	return plan{Applied: applied, entry: markDeleted(&ending, nil, false)}, nil
+}
+
+// place puts a new pod on this node.
+func (a *Agent) place(p *corev1.Pod) error {
+	node := a.nodeFacts().Name
+	if p.Spec.NodeName != "" && p.Spec.NodeName != node {
+		return apierrors.NewBadRequest(fmt.Sprintf("Pod %q: spec.nodeName: it is for node %q, and this one is %q", p.Name, p.Spec.NodeName, node))
+	}
+	p.Spec.NodeName = node
+	if p.Generation == 0 {
+		p.Generation = 1
+	}
+	return nil
 }
 
 func (a *Agent) planUpdate(w Want, old *Entry) (plan, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -132,8 +133,10 @@ func (o *objects) find(ctx context.Context, key store.Key) (*Entry, error) {
 func (o *objects) list(ctx context.Context, kind string) ([]*Entry, uint64, error) {
 	snap := o.a.Snapshot()
 	switch kind {
-	case KindPod, KindConfigMap, KindSecret, KindEvent:
+	case KindPod, KindConfigMap, KindSecret:
 		return snap.List(kind), snap.Revision, nil
+	case KindEvent:
+		return byTime(snap.List(kind)), snap.Revision, nil
 	case KindNode:
 		n, err := o.a.cfg.Host.Node(ctx)
 		if err != nil {
@@ -142,6 +145,14 @@ func (o *objects) list(ctx context.Context, kind string) ([]*Entry, uint64, erro
 		return []*Entry{{Key: store.Key{Kind: KindNode, Name: n.Name}, Source: SourceAPI, Object: n}}, snap.Revision, nil
 	}
 	return nil, 0, refuseKind(kind)
+}
+
+// byTime orders events as they happened.
+func byTime(events []*Entry) []*Entry {
+	slices.SortStableFunc(events, func(a, b *Entry) int {
+		return a.Object.(*corev1.Event).LastTimestamp.Compare(b.Object.(*corev1.Event).LastTimestamp.Time)
+	})
+	return events
 }
 
 func (o *objects) List(ctx context.Context, req *poddv1.ListRequest) (*poddv1.ListResponse, error) {

@@ -41,7 +41,6 @@ func buildTable() []Field {
 		{Path: "evictionResponders", Support: Refused},
 		{Path: "hostUsers", Support: Refused, Fine: []string{"true"}},
 		{Path: "hostnameOverride", Support: Refused},
-		{Path: "nodeName", Support: Meaningless, Why: "there is one node, and the pod is on it"},
 		{Path: "nodeSelector", Support: Meaningless, Why: "there is one node"},
 		{Path: "os", Support: Refused, Fine: []string{"linux"}},
 		{Path: "overhead", Support: Refused},
@@ -99,7 +98,7 @@ const otherVolumes = `
 const honoured = `
 	dnsConfig.nameservers[] dnsConfig.options[].name dnsConfig.options[].value dnsConfig.searches[]
 	dnsPolicy enableServiceLinks hostAliases[].hostnames[] hostAliases[].ip hostIPC hostNetwork hostPID
-	hostname imagePullSecrets[].name readinessGates[].conditionType restartPolicy setHostnameAsFQDN
+	hostname imagePullSecrets[].name nodeName readinessGates[].conditionType restartPolicy setHostnameAsFQDN
 	shareProcessNamespace subdomain terminationGracePeriodSeconds
 
 	securityContext.appArmorProfile.localhostProfile securityContext.appArmorProfile.type
