@@ -171,10 +171,10 @@ func (f *getFlags) tablePrinter(sample *unstructured.Unstructured, withKind bool
 }
 
 // sort orders objects by the field that --sort-by names; without it they stay
-// as podd gave them.
+// as podd gave them, but for events.
 func (f *getFlags) sort(objects []*unstructured.Unstructured) error {
 	if f.sortBy == "" {
-		return nil
+		return sortEvents(objects)
 	}
 	path, err := parsePath(f.sortBy)
 	if err != nil {

@@ -17,6 +17,29 @@ import (
 // become ready.
 const shownEvents = 5
 
+// notFailed looks whether the pod is still there and has not failed.
+func notFailed(r ref, last **corev1.Pod) verdict {
+	return func(object *unstructured.Unstructured) (bool, error) {
+		if object == nil || object.GetUID() != r.uid {
+			return false, fmt.Errorf("pod %q was deleted", r.name)
+		}
+		pod, err := typed[corev1.Pod](object)
+		if err != nil {
+			return false, err
+		}
+		*last = pod
+		return true, failure(pod)
+	}
+}
+
+// failure is the error of a pod that has failed for good.
+func failure(pod *corev1.Pod) error {
+	if pod.Status.Phase == corev1.PodFailed {
+		return fmt.Errorf("pod %q has failed", pod.Name)
+	}
+	return nil
+}
+
 // outcome is what became of a pod that was waited for.
 type outcome struct {
 	ref  ref
@@ -47,6 +70,11 @@ func (s *session) awaitReady(ctx context.Context, c *client, objects []*unstruct
 	waiting.Wait()
 	failed := false
 	for _, o := range outcomes {
+		if o.err == nil {
+			// It may have failed since: one without a readiness probe is ready as
+			// long as it runs.
+			o.err = c.await(ctx, o.ref, s.waitAtMost(0), notFailed(o.ref, &o.last))
+		}
 		if o.err == nil {
 			continue
 		}
@@ -79,12 +107,8 @@ func readyOrDone(r ref, generation int64, last **corev1.Pod) verdict {
 		if pod.Status.ObservedGeneration < generation {
 			return false, nil
 		}
-		switch pod.Status.Phase {
-		case corev1.PodSucceeded:
-			return true, nil
-		case corev1.PodFailed:
-			return false, fmt.Errorf("pod %q has failed", r.name)
-		default:
+		if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+			return true, failure(pod)
 		}
 		return strings.EqualFold(conditionStatus(object, "Ready"), "true"), nil
 	}

@@ -191,7 +191,8 @@ func setReady(w *world, name string) {
 }
 
 // applyWaitStory lets good become ready and job succeed; failing fails and
-// short goes, two seconds after they were applied.
+// short goes, two seconds after they were applied; flapping fails after it was
+// ready.
 func applyWaitStory(w *world) {
 	time.AfterFunc(3*time.Second, func() {
 		setReady(w, "good")
@@ -208,6 +209,13 @@ func applyWaitStory(w *world) {
 			}
 		})
 		w.remove("Pod", "default", "short")
+	})
+	time.AfterFunc(26*time.Second, func() { setReady(w, "flapping") })
+	time.AfterFunc(27*time.Second, func() {
+		w.change("Pod", "flapping", func(o map[string]any) {
+			o["status"] = map[string]any{"phase": "Failed", "observedGeneration": int64(1)}
+		})
+		setReady(w, "slow")
 	})
 }
 
