@@ -15,7 +15,7 @@ import (
 )
 
 // agentConfig hands the agent everything it works with.
-func (d *podd) agentConfig(p parts, f *facts, db *store.Store) (agent.Config, error) {
+func (d *podd) agentConfig(p *parts, f *facts, db *store.Store) (agent.Config, error) {
 	text, err := yaml.Marshal(d.cfg)
 	if err != nil {
 		return agent.Config{}, fmt.Errorf("write down the configuration: %w", err)

@@ -29,7 +29,7 @@ func (c choice) managed() bool { return c == containerdManaged }
 // host's containerd, if it answers at the first start, is what auto means for
 // ever after.
 func choose(ctx context.Context, cfg Config, host string) (choice, error) {
-	path := filepath.Join(cfg.Root, "containerd.choice")
+	path := choiceFile(cfg.Root)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read which containerd to use: %w", err)
@@ -52,6 +52,18 @@ func choose(ctx context.Context, cfg Config, host string) (choice, error) {
 		return "", fmt.Errorf("record which containerd to use: %w", err)
 	}
 	return wanted, nil
+}
+
+func choiceFile(root string) string { return filepath.Join(root, "containerd.choice") }
+
+// chosenAt is when the choice was made: at the first start of a podd with this
+// root. It is zero if that is not known.
+func chosenAt(root string) time.Time {
+	stat, err := os.Stat(choiceFile(root))
+	if err != nil {
+		return time.Time{}
+	}
+	return stat.ModTime()
 }
 
 // answers gives a containerd that is there a moment to answer.

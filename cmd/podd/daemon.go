@@ -83,19 +83,34 @@ func (d *podd) run(ctx context.Context) error {
 		return err
 	}
 	d.ready.waitFor("the known pods are not taken up yet")
-	p, err := assemble(ctx, d.cfg, socket, bundle, d.log)
+	p, err := d.takeOver(ctx, socket, bundle)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = p.containers.Close() }() // nothing depends on how it ends
-	if err := p.containers.Adopt(ctx); err != nil {
-		return fmt.Errorf("take over what runs: %w", err)
-	}
 	db, err := store.Open(filepath.Join(d.cfg.Root, "podd.db"))
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.runAgent(ctx, p, db), db.Close())
+}
+
+// takeOverTime bounds the start's dealings with containerd.
+const takeOverTime = time.Minute
+
+// takeOver assembles the parts and goes on with what an earlier podd left
+// running.
+func (d *podd) takeOver(ctx context.Context, socket string, bundle daemon.Bundle) (*parts, error) {
+	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
+	defer cancel()
+	p, err := assemble(ctx, d.cfg, socket, bundle, d.log)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.containers.Adopt(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("take over what runs: %w", err), p.containers.Close())
+	}
+	return p, nil
 }
 
 // serveMetrics serves them, and health, from now on.
@@ -141,7 +156,7 @@ func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket str
 
 // runAgent runs the agent, with the control endpoint in front of it, until ctx
 // ends or either fails.
-func (d *podd) runAgent(ctx context.Context, p parts, db *store.Store) error {
+func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, log: d.log}
 	if err := f.refresh(ctx); err != nil {
 		return err
@@ -171,7 +186,7 @@ func (d *podd) runAgent(ctx context.Context, p parts, db *store.Store) error {
 const readyEvery = 20 * time.Millisecond
 
 // announce tells everybody that podd is ready and, once ctx ends, that it stops.
-func (d *podd) announce(ctx context.Context, a *agent.Agent, p parts) {
+func (d *podd) announce(ctx context.Context, a *agent.Agent, p *parts) {
 	for !a.Ready() {
 		select {
 		case <-ctx.Done():
@@ -189,7 +204,7 @@ func (d *podd) announce(ctx context.Context, a *agent.Agent, p parts) {
 }
 
 // working tells why podd cannot work, if so.
-func working(a *agent.Agent, p parts) error {
+func working(a *agent.Agent, p *parts) error {
 	if !a.Ready() {
 		return errors.New("podd is stopping")
 	}

@@ -24,8 +24,13 @@ type facts struct {
 	now            atomic.Pointer[pod.Node]
 }
 
+// factsTime bounds one reading, in which containerd is asked for its version.
+const factsTime = 10 * time.Second
+
 // refresh reads the facts anew; on failure the old ones stay.
 func (f *facts) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, factsTime)
+	defer cancel()
 	node, err := f.host.Node(ctx)
 	if err != nil {
 		return err
@@ -65,7 +70,7 @@ func nodeFacts(node *corev1.Node, resolvConf string, seccompDefault bool) *pod.N
 		SeccompDefault: seccompDefault,
 	}
 	for _, a := range node.Status.Addresses {
-		switch a.Type {
+		switch a.Type { //nolint:exhaustive // a decision knows no other
 		case corev1.NodeInternalIP:
 			out.IPs = append(out.IPs, a.Address)
 		case corev1.NodeHostName:

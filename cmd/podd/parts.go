@@ -30,31 +30,21 @@ type parts struct {
 
 // assemble connects to containerd and makes the parts. The caller closes
 // containers.
-func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, log *zap.Logger) (parts, error) {
-	p := parts{
+func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, log *zap.Logger) (*parts, error) {
+	p := &parts{
 		volumes: volume.New(cfg.Root, log),
 		cgroups: cgroup.New(cfg.CgroupRoot, log),
 		logs:    logfile.New(cfg.LogDir, cfg.LogLinksDir, log),
 	}
 	var err error
-	p.host, err = host.New(host.Config{
-		Name: cfg.NodeName, Root: cfg.Root, MaxPods: int64(cfg.MaxPods), Version: readBuild().Version,
-		ContainerRuntime: func(ctx context.Context) string {
-			version, err := p.containers.Version(ctx)
-			if err != nil {
-				version = "unknown"
-			}
-			return "containerd://" + version
-		},
-	})
-	if err != nil {
-		return parts{}, err
+	if p.host, err = host.New(p.hostConfig(cfg)); err != nil {
+		return nil, err
 	}
 	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
-		return parts{}, err
+		return nil, err
 	}
 	if p.containers, err = runtime.Connect(ctx, p.runtimeConfig(cfg, socket), log); err != nil {
-		return parts{}, err
+		return nil, err
 	}
 	p.sandboxes = sandbox.New(p.containers, sandbox.Config{
 		CgroupRoot: cfg.CgroupRoot,
@@ -62,6 +52,22 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 		Namespace:  p.network.Namespace,
 	}, log)
 	return p, nil
+}
+
+// hostConfig asks containers, which are there once the parts are assembled.
+func (p *parts) hostConfig(cfg Config) host.Config {
+	return host.Config{
+		Name: cfg.NodeName, Root: cfg.Root, MaxPods: int64(cfg.MaxPods), Version: readBuild().Version,
+		Since: chosenAt(cfg.Root),
+		Ready: func(ctx context.Context) error { return p.containers.Ready(ctx) },
+		ContainerRuntime: func(ctx context.Context) string {
+			version, err := p.containers.Version(ctx)
+			if err != nil {
+				version = "unknown"
+			}
+			return "containerd://" + version
+		},
+	}
 }
 
 func networkConfig(cfg Config, bundle daemon.Bundle) cni.Config {
@@ -77,7 +83,7 @@ func networkConfig(cfg Config, bundle daemon.Bundle) cni.Config {
 	}
 }
 
-func (p parts) runtimeConfig(cfg Config, socket string) runtime.Config {
+func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 	program := cfg.Runtimes[defaultRuntime].Path
 	if program == defaultRuntime {
 		program = "" // containerd's own, or the bundle's, which comes first in its $PATH
@@ -91,6 +97,6 @@ func (p parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 	}
 }
 
-func (p parts) world() world {
+func (p *parts) world() world {
 	return world{containers: p.containers, network: p.network, volumes: p.volumes, cgroups: p.cgroups, logs: p.logs}
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -13,9 +14,11 @@ import (
 )
 
 func TestNodeOfThisMachine(t *testing.T) {
+	var unready error
 	h, err := New(Config{
 		Root: t.TempDir(), Version: "v1",
 		ContainerRuntime: func(context.Context) string { return "containerd://2" },
+		Ready:            func(context.Context) error { return unready },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +45,16 @@ func TestNodeOfThisMachine(t *testing.T) {
 	}
 	if node.Name == "" {
 		t.Error("it has no name")
+	}
+	if c := node.Status.Conditions[0]; c.Type != corev1.NodeReady || c.Status != corev1.ConditionTrue {
+		t.Errorf("%+v", c)
+	}
+	unready = errors.New("containerd is away")
+	if node, err = h.Node(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := node.Status.Conditions[0]; c.Status != corev1.ConditionFalse || c.Message != "containerd is away" {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	goruntime "runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,10 @@ type Config struct {
 	// ContainerRuntime tells the runtime's name and version, as far as it can be
 	// reached: "containerd://2.4.2".
 	ContainerRuntime func(context.Context) string
+	// Ready tells why no pod can be run now, nil if they can.
+	Ready func(context.Context) error
+	// Since is when this node came to be.
+	Since time.Time
 }
 
 // Host is the machine.
@@ -50,8 +55,9 @@ func New(cfg Config) (*Host, error) {
 	return &Host{cfg: cfg}, nil
 }
 
-// Node is the machine as it is now. Its conditions are left to the caller.
-// Nothing is held back for the system: allocatable is the capacity.
+// Node is the machine as it is now. Nothing is held back for the system:
+// allocatable is the capacity. Of the conditions it has Ready alone: pressure is
+// not measured.
 func (h *Host) Node(ctx context.Context) (*corev1.Node, error) {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -71,18 +77,34 @@ func (h *Host) Node(ctx context.Context) (*corev1.Node, error) {
 	}
 	return &corev1.Node{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
-		ObjectMeta: metav1.ObjectMeta{Name: h.cfg.Name, Labels: map[string]string{
-			corev1.LabelHostname:   hostname,
-			corev1.LabelOSStable:   system.OperatingSystem,
-			corev1.LabelArchStable: system.Architecture,
-		}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:              h.cfg.Name,
+			CreationTimestamp: metav1.NewTime(h.cfg.Since),
+			Labels: map[string]string{
+				corev1.LabelHostname:   hostname,
+				corev1.LabelOSStable:   system.OperatingSystem,
+				corev1.LabelArchStable: system.Architecture,
+			},
+		},
 		Status: corev1.NodeStatus{
 			Capacity:    capacity,
 			Allocatable: capacity.DeepCopy(),
 			Addresses:   nodeAddresses(ips, hostname),
+			Conditions:  []corev1.NodeCondition{ready(h.cfg.Ready(ctx), time.Now())},
 			NodeInfo:    system,
 		},
 	}, nil
+}
+
+func ready(err error, now time.Time) corev1.NodeCondition {
+	c := corev1.NodeCondition{
+		Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.NewTime(now),
+		Reason: "PoddReady", Message: "podd can run pods",
+	}
+	if err != nil {
+		c.Status, c.Reason, c.Message = corev1.ConditionFalse, "PoddNotReady", err.Error()
+	}
+	return c
 }
 
 func nodeAddresses(ips []string, hostname string) []corev1.NodeAddress {
