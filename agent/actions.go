@@ -122,7 +122,10 @@ const maxProbeOutput = 10 << 10
 func (a *Agent) probe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.ProbeOutcome, error) {
 	if cfg.Handler.Exec == nil {
 		out, err := a.cfg.Prober.Probe(ctx, *cfg)
-		return &out, err
+		if err != nil {
+			return nil, err // it counts neither way
+		}
+		return &out, nil
 	}
 	return a.execProbe(ctx, cfg)
 }

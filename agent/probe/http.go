@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -26,50 +25,63 @@ const (
 )
 
 // transport makes one connection a request, uses no proxy and does not verify
-// certificates: a probe asks whether the pod answers, not who it is.
+// certificates: a probe asks whether the pod answers, not who it is. HTTP/2 is
+// spoken where TLS agrees on it.
 func transport() *http.Transport {
 	return &http.Transport{
-		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as a kubelet
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		DialContext:            (&net.Dialer{KeepAlive: -1}).DialContext,
-		MaxResponseHeaderBytes: 1 << 20,
-		TLSHandshakeTimeout:    time.Minute, // the probe's own timeout ends it before
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as a kubelet
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+		ForceAttemptHTTP2:  true,
+		DialContext:        dialer(0).DialContext, // the client's timeout holds
 	}
 }
 
 func (p *Prober) http(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
 	req, err := request(ctx, cfg)
 	if err != nil {
-		return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("%s probe of container %q: %v", cfg.Kind, cfg.Container, err)}
+		return pod.ProbeOutcome{}, failure(pod.Permanent, cfg, err.Error())
 	}
-	client := *p.client
-	client.CheckRedirect = sameHost
+	// The timeout is the client's, not the context's, for the words that people
+	// know: "Client.Timeout exceeded while awaiting headers".
+	client := http.Client{Transport: p.transport, Timeout: cfg.Timeout, CheckRedirect: sameHost}
 	resp, err := client.Do(req)
 	if err != nil {
-		return pod.ProbeOutcome{Output: timedOut(ctx, err).Error()}, nil
+		return unhealthy(ctx, cfg, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return pod.ProbeOutcome{Output: timedOut(ctx, err).Error()}, nil
+		return brokenBody(ctx, cfg, err)
 	}
 	return judge(resp, string(body)), nil
 }
 
+// brokenBody: a body that breaks off tells nothing, as in a kubelet. One that
+// doesn't come in time is a timeout, which timeoutSeconds promises to be a
+// failure.
+func brokenBody(ctx context.Context, cfg pod.ProbeConfig, err error) (pod.ProbeOutcome, error) {
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		return unhealthy(ctx, cfg, err)
+	}
+	return pod.ProbeOutcome{}, failure(pod.Transient, cfg, "read the answer: "+err.Error())
+}
+
 // judge: 200 to 399 is health. A redirect to another host was not followed and
-// counts as health with a remark, as a kubelet's warning does.
+// counts as health with a remark, as a kubelet's warning does. A failure does
+// not show the body: it may hold what events must not tell
+// (kubernetes/kubernetes#99425).
 func judge(resp *http.Response, body string) pod.ProbeOutcome {
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return pod.ProbeOutcome{Healthy: true, Output: fmt.Sprintf("Probe terminated redirects, Response body: %v", body)}
+		return pod.ProbeOutcome{Healthy: true, Output: "Probe terminated redirects, Response body: " + body}
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 		return pod.ProbeOutcome{Healthy: true, Output: body}
 	}
 	return pod.ProbeOutcome{Output: fmt.Sprintf("HTTP probe failed with statuscode: %d", resp.StatusCode)}
 }
 
-// sameHost follows redirects within the host only.
+// sameHost follows redirects within the host only; the port may differ.
 func sameHost(req *http.Request, via []*http.Request) error {
 	if req.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse
@@ -80,8 +92,8 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// request is the kubelet's: a Host header among the pod's own wins over the
-// address, and an empty Accept or User-Agent header removes the default one.
+// request is the kubelet's: a Host header among the probe's own wins over the
+// address.
 func request(ctx context.Context, cfg pod.ProbeConfig) (*http.Request, error) {
 	h := cfg.Handler.HTTPGet
 	host := cfg.Host
@@ -101,24 +113,24 @@ func request(ctx context.Context, cfg pod.ProbeConfig) (*http.Request, error) {
 		return nil, err
 	}
 	req.Header = header(h.HTTPHeaders)
-	if own := req.Header.Get("Host"); own != "" {
-		req.Host = own
-	}
+	req.Host = req.Header.Get("Host") // empty: the address
 	return req, nil
 }
 
+// header is the probe's own, with what is missing from it. An empty Accept or
+// User-Agent asks for none; net/http leaves the latter out by itself.
 func header(own []corev1.HTTPHeader) http.Header {
 	out := http.Header{}
 	for _, h := range own {
 		out.Add(h.Name, h.Value)
 	}
-	for name, value := range map[string]string{"User-Agent": userAgent, "Accept": "*/*"} {
-		switch given, ok := out[name]; {
-		case !ok:
-			out.Set(name, value)
-		case len(given) == 1 && given[0] == "" && name == "Accept":
-			out.Del(name) // User-Agent stays, empty: net/http would add its own
-		}
+	if _, ok := out["User-Agent"]; !ok {
+		out.Set("User-Agent", userAgent)
+	}
+	if _, ok := out["Accept"]; !ok {
+		out.Set("Accept", "*/*")
+	} else if out.Get("Accept") == "" {
+		out.Del("Accept")
 	}
 	return out
 }

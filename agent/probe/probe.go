@@ -2,62 +2,81 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/podd-io/podd/pod"
 )
 
 // Prober runs HTTP and TCP probes. It keeps no connection, and may be used by
 // many goroutines.
-type Prober struct{ client *http.Client }
+type Prober struct{ transport *http.Transport }
 
 // New makes a prober.
-func New() *Prober { return &Prober{client: &http.Client{Transport: transport()}} }
+func New() *Prober { return &Prober{transport: transport()} }
 
-// Probe runs one probe once, within its timeout. What the pod answers, or that
-// it does not, is an outcome; an error means that there was nothing to run.
+// Probe runs one probe once, within its timeout. What the pod answers, and that
+// it answers nothing, is an outcome. A *pod.Failure means that the probe told
+// nothing: it could not be run, the answer broke off, or ctx ended. As in a
+// kubelet it then counts neither for nor against the container.
 func (p *Prober) Probe(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
 	switch {
 	case cfg.Handler.HTTPGet != nil:
 		return p.http(ctx, cfg)
 	case cfg.Handler.TCPSocket != nil:
 		return tcp(ctx, cfg)
 	}
-	return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("%s probe of container %q: no handler that runs from the host", cfg.Kind, cfg.Container)}
+	return pod.ProbeOutcome{}, failure(pod.Permanent, cfg, "it has no handler that runs from the host")
+}
+
+// failure says why a probe told nothing.
+func failure(kind pod.FailureKind, cfg pod.ProbeConfig, why string) error {
+	return &pod.Failure{Kind: kind, Message: fmt.Sprintf("%s probe of container %q: %s", cfg.Kind, cfg.Container, why)}
+}
+
+// unhealthy is the outcome of a probe that got no answer. When that is so
+// because the caller gave up, it is none.
+func unhealthy(ctx context.Context, cfg pod.ProbeConfig, err error) (pod.ProbeOutcome, error) {
+	if ctx.Err() != nil {
+		return pod.ProbeOutcome{}, failure(pod.Transient, cfg, err.Error())
+	}
+	return pod.ProbeOutcome{Output: err.Error()}, nil
 }
 
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// tcp: a connection that is made is health; it is closed with a reset, so that
-// nothing lingers on either side.
+// dialer makes connections that linger for a second once they are closed, not
+// for the minute of TIME_WAIT: a host with many probes would run out of ports
+// (kubernetes/kubernetes#89898). Not at all is too short: the pod would see a
+// reset.
+func dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		ctl := raw.Control(func(fd uintptr) {
+			err = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: 1})
+		})
+		if ctl != nil {
+			return ctl
+		}
+		return err
+	}}
+}
+
+// tcp: a connection that is made is health.
 func tcp(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
 	h := cfg.Handler.TCPSocket
 	host := cfg.Host
 	if h.Host != "" {
 		host = h.Host
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address(host, h.Port.IntValue()))
+	conn, err := dialer(cfg.Timeout).DialContext(ctx, "tcp", address(host, h.Port.IntValue()))
 	if err != nil {
-		return pod.ProbeOutcome{Output: timedOut(ctx, err).Error()}, nil
-	}
-	if t, ok := conn.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // at worst it lingers
+		return unhealthy(ctx, cfg, err)
 	}
 	_ = conn.Close() // it stood: that is all that was asked
 	return pod.ProbeOutcome{Healthy: true}, nil
-}
-
-// timedOut gives a probe's own timeout the words by which people know it.
-func timedOut(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w (%w)", err, context.DeadlineExceeded)
-	}
-	return err
 }

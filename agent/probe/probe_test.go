@@ -1,10 +1,14 @@
 package probe_test
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +21,8 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-func target(t *testing.T, raw string) (string, intstr.IntOrString) {
+// config probes path on a server at raw, which is http://host:port.
+func config(t *testing.T, raw, path string, headers ...corev1.HTTPHeader) pod.ProbeConfig {
 	t.Helper()
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -27,102 +32,260 @@ func target(t *testing.T, raw string) (string, intstr.IntOrString) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u.Hostname(), intstr.FromInt(port)
+	return pod.ProbeConfig{
+		Container: "web", Kind: pod.Liveness, Host: u.Hostname(), Timeout: 10 * time.Second,
+		Handler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Path: path, Port: intstr.FromInt(port), Scheme: corev1.URIScheme(strings.ToUpper(u.Scheme)), HTTPHeaders: headers,
+		}},
+	}
 }
 
-func get(t *testing.T, server *httptest.Server, path string, headers ...corev1.HTTPHeader) pod.ProbeOutcome {
+func run(t *testing.T, cfg pod.ProbeConfig) pod.ProbeOutcome {
 	t.Helper()
-	host, port := target(t, server.URL)
-	scheme := corev1.URISchemeHTTP
-	if server.TLS != nil {
-		scheme = corev1.URISchemeHTTPS
-	}
-	out, err := probe.New().Probe(t.Context(), pod.ProbeConfig{
-		Host: host, Timeout: 300 * time.Millisecond, Kind: pod.Liveness,
-		Handler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: port, Scheme: scheme, HTTPHeaders: headers}},
-	})
+	out, err := probe.New().Probe(t.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("%s: %v", cfg.Handler.HTTPGet.Path, err)
 	}
 	return out
 }
 
-func handler(t *testing.T) http.Handler {
+func text(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
+}
+
+func redirect(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+}
+
+func code(c int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c) }
+}
+
+func reset(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}
+}
+
+// halfway promises more than it sends.
+func halfway(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Length", "100")
+	_, _ = w.Write([]byte("only this"))
+	w.(http.Flusher).Flush()
+	if r.URL.Query().Has("hang") {
+		<-r.Context().Done()
+	}
+}
+
+func server() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ok", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("fine")) })
-	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
-	mux.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(strings.Repeat("x", 1<<20))) })
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
-	mux.HandleFunc("/here", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/bad", http.StatusFound) })
-	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusFound)
-	})
-	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	mux.HandleFunc("/who", func(w http.ResponseWriter, r *http.Request) {
-		w.Write([]byte(r.Host + "|" + r.UserAgent() + "|" + r.Header.Get("Accept") + "|" + r.Header.Get("X-Own")))
-	})
+	for path, h := range map[string]http.HandlerFunc{
+		"/ok": text("fine"), "/bad": code(http.StatusInternalServerError), "/gone": code(http.StatusBadRequest),
+		"/edge": code(http.StatusOK), "/empty": code(http.StatusNoContent), "/unmodified": code(http.StatusNotModified),
+		"/big": text(strings.Repeat("x", 1<<20)), "/loop": redirect("/loop"), "/here": redirect("/bad"),
+		"/away": redirect("http://elsewhere.invalid/"), "/reset": reset, "/halfway": halfway,
+		"/hang": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"/who": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(strings.Join([]string{r.Host, r.UserAgent(), strings.Join(r.Header["Accept"], ","),
+				strings.Join(r.Header["X-Own"], ","), r.Header.Get("Accept-Encoding"), strconv.FormatBool(r.Close), r.URL.RawQuery}, "|")))
+		},
+	} {
+		mux.HandleFunc(path, h)
+	}
 	return mux
 }
 
 func TestHTTP(t *testing.T) {
-	server := httptest.NewServer(handler(t))
-	defer server.Close()
+	s := httptest.NewServer(server())
+	defer s.Close()
 	for path, want := range map[string]pod.ProbeOutcome{
-		"/ok":   {Healthy: true, Output: "fine"},
-		"/bad":  {Output: "HTTP probe failed with statuscode: 500"},
-		"/big":  {Healthy: true, Output: strings.Repeat("x", 10<<10)},
-		"/here": {Output: "HTTP probe failed with statuscode: 500"},
+		"/ok":         {Healthy: true, Output: "fine"},
+		"/edge":       {Healthy: true},
+		"/empty":      {Healthy: true},
+		"/unmodified": {Healthy: true, Output: "Probe terminated redirects, Response body: "},
+		"/gone":       {Output: "HTTP probe failed with statuscode: 400"},
+		"/bad":        {Output: "HTTP probe failed with statuscode: 500"},
+		"/nowhere":    {Output: "HTTP probe failed with statuscode: 404"},
+		"/big":        {Healthy: true, Output: strings.Repeat("x", 10<<10)},
+		"/here":       {Output: "HTTP probe failed with statuscode: 500"},
+		"/away":       {Healthy: true, Output: "Probe terminated redirects, Response body: <a href=\"http://elsewhere.invalid/\">Found</a>.\n\n"},
+		"/loop":       {Output: `Get "/loop": stopped after 10 redirects`},
+		"/reset":      {Output: `Get "` + s.URL + `/reset": `},
 	} {
-		if got := get(t, server, path); got != want {
+		got := run(t, config(t, s.URL, path))
+		exact := path != "/reset"
+		if got.Healthy != want.Healthy || exact && got.Output != want.Output || !strings.HasPrefix(got.Output, want.Output) {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}
-	if got := get(t, server, "/loop"); got.Healthy || !strings.Contains(got.Output, "stopped after 10 redirects") {
-		t.Errorf("/loop: %+v", got)
-	}
-	if got := get(t, server, "/away"); !got.Healthy || !strings.Contains(got.Output, "Probe terminated redirects") {
-		t.Errorf("/away: %+v", got)
-	}
-	if got := get(t, server, "/hang"); got.Healthy || !strings.Contains(got.Output, "deadline exceeded") {
-		t.Errorf("/hang: %+v", got)
-	}
 }
 
-func TestHeaders(t *testing.T) {
-	server := httptest.NewServer(handler(t))
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
-	if got := get(t, server, "/who"); got.Output != host+"|kube-probe/1.37|*/*|" {
-		t.Errorf("default headers: %q", got.Output)
-	}
-	got := get(t, server, "/who",
-		corev1.HTTPHeader{Name: "Host", Value: "web.example"}, corev1.HTTPHeader{Name: "X-Own", Value: "a"},
-		corev1.HTTPHeader{Name: "Accept", Value: "text/plain"})
-	if got.Output != "web.example|kube-probe/1.37|text/plain|a" {
-		t.Errorf("own headers: %q", got.Output)
-	}
-}
-
-func TestHTTPSIsNotVerified(t *testing.T) {
-	server := httptest.NewTLSServer(handler(t))
-	defer server.Close()
-	if got := get(t, server, "/ok"); !got.Healthy {
+func TestHTTPHostOfItsOwn(t *testing.T) {
+	s := httptest.NewServer(server())
+	defer s.Close()
+	cfg := config(t, s.URL, "/ok")
+	cfg.Handler.HTTPGet.Host, cfg.Host = cfg.Host, "elsewhere.invalid"
+	if got := run(t, cfg); !got.Healthy {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestTCP(t *testing.T) {
+func TestHTTPTimeout(t *testing.T) {
+	s := httptest.NewServer(server())
+	defer s.Close()
+	for path, want := range map[string]string{
+		"/hang":         `Get "` + s.URL + `/hang": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
+		"/halfway?hang": "context deadline exceeded (Client.Timeout or context cancellation while reading body)",
+	} {
+		cfg := config(t, s.URL, path)
+		cfg.Timeout = 100 * time.Millisecond
+		if got := run(t, cfg); got.Healthy || got.Output != want {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}
+
+func TestHTTPAnswerThatBreaksOffTellsNothing(t *testing.T) {
+	s := httptest.NewServer(server())
+	defer s.Close()
+	_, err := probe.New().Probe(t.Context(), config(t, s.URL, "/halfway"))
+	var f *pod.Failure
+	if !errors.As(err, &f) || f.Kind != pod.Transient || !strings.Contains(f.Message, "unexpected EOF") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestHTTPHeaders(t *testing.T) {
+	s := httptest.NewServer(server())
+	defer s.Close()
+	t.Setenv("HTTP_PROXY", "http://elsewhere.invalid")
+	host := strings.TrimPrefix(s.URL, "http://")
+	header := func(name, value string) corev1.HTTPHeader { return corev1.HTTPHeader{Name: name, Value: value} }
+	for want, own := range map[string][]corev1.HTTPHeader{
+		host + "|kube-probe/1.37|*/*|||true|x=1":               nil,
+		"web.example|kube-probe/1.37|text/plain|a,b||true|x=1": {header("host", "web.example"), header("X-Own", "a"), header("X-Own", "b"), header("Accept", "text/plain")},
+		host + "|mine||||true|x=1":                             {header("User-Agent", "mine"), header("Accept", "")},
+		host + "||*/*|||true|x=1":                              {header("User-Agent", "")},
+	} {
+		if got := run(t, config(t, s.URL, "/who?x=1", own...)); got.Output != want {
+			t.Errorf("%q, not %q", got.Output, want)
+		}
+	}
+}
+
+func TestHTTPSIsNotVerified(t *testing.T) {
+	for name, protocols := range map[string][]string{"HTTP/1.1": nil, "HTTP/2.0": {"h2"}} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.Proto)) }))
+		s.EnableHTTP2 = protocols != nil
+		s.TLS = &tls.Config{NextProtos: protocols}
+		s.StartTLS()
+		if got := run(t, config(t, s.URL, "/")); !got.Healthy || got.Output != name {
+			t.Errorf("%s: %+v", name, got)
+		}
+		s.Close()
+	}
+}
+
+func TestHTTPSOfAServerThatSpeaksPlain(t *testing.T) {
+	s := httptest.NewServer(server())
+	defer s.Close()
+	if got := run(t, config(t, strings.Replace(s.URL, "http:", "https:", 1), "/ok")); got.Healthy || !strings.Contains(got.Output, "server gave HTTP response to HTTPS client") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// silent accepts connections and says nothing.
+func silent(t *testing.T) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := pod.ProbeConfig{Host: "127.0.0.1", Timeout: time.Second, Handler: corev1.ProbeHandler{
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestHTTPOfAServerThatNeverAnswers(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		cfg := config(t, scheme+"://"+silent(t).Addr().String(), "/")
+		cfg.Timeout = 100 * time.Millisecond
+		if got := run(t, cfg); got.Healthy || !strings.Contains(got.Output, "Client.Timeout exceeded") {
+			t.Errorf("%s: %+v", scheme, got)
+		}
+	}
+}
+
+func TestTheCallerGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cfg := config(t, "http://"+silent(t).Addr().String(), "/")
+	tcp := cfg
+	tcp.Handler = corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: cfg.Handler.HTTPGet.Port}}
+	for _, cfg := range []pod.ProbeConfig{cfg, tcp} {
+		if out, err := probe.New().Probe(ctx, cfg); err == nil {
+			t.Errorf("an outcome, %+v", out)
+		}
+	}
+}
+
+func TestTCP(t *testing.T) {
+	l := silent(t)
+	cfg := pod.ProbeConfig{Host: "127.0.0.1", Timeout: 10 * time.Second, Handler: corev1.ProbeHandler{
 		TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(l.Addr().(*net.TCPAddr).Port)}}}
-	if got, err := probe.New().Probe(t.Context(), cfg); err != nil || !got.Healthy {
+	if got, err := probe.New().Probe(t.Context(), cfg); err != nil || !got.Healthy || got.Output != "" {
 		t.Errorf("while it listens: %+v, %v", got, err)
 	}
-	l.Close()
-	if got, err := probe.New().Probe(t.Context(), cfg); err != nil || got.Healthy || !strings.Contains(got.Output, "connection refused") {
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err.Error() != "EOF" {
+		t.Errorf("the pod sees %d bytes and %v, not an orderly end", n, err)
+	}
+	_ = conn.Close()
+	_ = l.Close()
+	if got, err := probe.New().Probe(t.Context(), cfg); err != nil || got.Healthy || !strings.Contains(got.Output, "connect: connection refused") {
 		t.Errorf("when it listens no more: %+v, %v", got, err)
+	}
+	cfg.Handler.TCPSocket.Host = "host.invalid"
+	if got, err := probe.New().Probe(t.Context(), cfg); err != nil || got.Healthy || !strings.Contains(got.Output, "host.invalid") {
+		t.Errorf("another host: %+v, %v", got, err)
+	}
+}
+
+func TestNothingToRun(t *testing.T) {
+	_, err := probe.New().Probe(t.Context(), pod.ProbeConfig{Container: "web", Kind: pod.Readiness})
+	var f *pod.Failure
+	if !errors.As(err, &f) || f.Kind != pod.Permanent || !strings.Contains(f.Message, `"web"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNoGoroutineStays(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := httptest.NewServer(server())
+	tlsServer := httptest.NewUnstartedServer(server())
+	tlsServer.EnableHTTP2 = true
+	tlsServer.StartTLS()
+	p := probe.New()
+	for _, base := range []string{s.URL, tlsServer.URL} {
+		for _, path := range []string{"/ok", "/big", "/hang", "/halfway", "/away"} {
+			cfg := config(t, base, path)
+			if path == "/hang" {
+				cfg.Timeout = 50 * time.Millisecond
+			}
+			_, _ = p.Probe(t.Context(), cfg) // the others look at outcomes
+		}
+	}
+	s.Close()
+	tlsServer.Close()
+	for wait := time.Millisecond; runtime.NumGoroutine() > before; wait *= 2 {
+		if wait > 5*time.Second {
+			all := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, all[:runtime.Stack(all, true)])
+		}
+		time.Sleep(wait)
 	}
 }
