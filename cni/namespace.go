@@ -7,13 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func (n *Network) nsPath(uid types.UID) string { return n.dir("netns", string(uid)) }
+func (n *Network) nsPath(uid types.UID) string {
+	return filepath.Join(n.cfg.RunDir, "netns", string(uid))
+}
 
 // Namespace gives the path of a pod's network namespace, and makes it if it is
 // missing: bound to <run dir>/netns/<uid>, its loopback interface up.
@@ -37,6 +40,20 @@ func isNamespace(path string) bool {
 	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
+// namespaceID tells a namespace from every other one, before and after a boot
+// too: the kernel gives inode numbers anew.
+func namespaceID(path string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return "", fmt.Errorf("look at network namespace: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s/%d", strings.TrimSpace(string(boot)), st.Ino), nil
+}
+
 func makeNamespace(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -46,20 +63,34 @@ func makeNamespace(path string) error {
 		return err
 	}
 	f.Close()
-	done := make(chan error, 1)
-	go func() {
-		// The thread takes the new namespace with it: it is never unlocked, so
-		// the runtime ends it with the goroutine.
-		runtime.LockOSThread()
-		done <- bindNewNamespace(path)
-	}()
+	done := make(chan error)
+	go func() { done <- bindNewNamespace(path) }()
 	if err := <-done; err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }
 
+// bindNewNamespace works in a goroutine of its own. Its thread goes back to
+// where it was before it serves others: were it to end with the goroutine
+// instead, the process' first thread, which can't end, would stay in there.
 func bindNewNamespace(path string) error {
+	runtime.LockOSThread()
+	host, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer host.Close()
+	err = inNewNamespace(path)
+	if back := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("go back to the host's network namespace: %w", back)) // the thread ends
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+func inNewNamespace(path string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
@@ -82,7 +113,7 @@ func removeNamespace(path string) error {
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unbind network namespace %s: %w", path, err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeIfThere(path); err != nil {
 		return fmt.Errorf("remove network namespace %s: %w", path, err)
 	}
 	return nil

@@ -8,9 +8,7 @@ import (
 	"os"
 	"sync"
 
-	gocni "github.com/containerd/go-cni"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
@@ -27,47 +25,44 @@ type Config struct {
 	// used. BinDirs hold the plugins.
 	ConfDir string
 	BinDirs []string
-	// PodCIDR is the built-in bridge's network.
+	// PodCIDR is the built-in bridge's network, of IPv4 for now.
 	PodCIDR netip.Prefix
 }
 
 // Network makes and wires pods' network namespaces. It may be used by many
-// goroutines at once.
+// goroutines at once, but Setup and Remove of one pod are not to overlap.
 type Network struct {
 	cfg  Config
 	log  *zap.Logger
 	name string // of bridge, CNI network and nft table
-	// builtin is false when a conflist of the host's is used: then host ports
-	// are its portmap plugin's affair.
-	builtin bool
-	cni     gocni.CNI
+	// chosen is the host's conflist that new pods are wired with; nil means
+	// the built-in bridge.
+	chosen []byte
 
-	// life is held for reading while a pod is being wired, for writing while
+	// shared is held for reading while a pod is being wired, for writing while
 	// what all pods share is removed.
-	life sync.RWMutex
+	shared sync.RWMutex
 	// making guards the making of namespaces, which the sandbox and Setup may
 	// both ask for.
 	making sync.Mutex
-	// rules guards the nft table, which is written as a whole.
+	// bridge guards the making of the bridge.
+	bridge sync.Mutex
+	// rules guards the nft table, which is written as a whole, and written.
 	rules sync.Mutex
+	// written is what the table was last written from.
+	written string
 }
 
 // New reads the network configuration. It changes nothing on the host.
 func New(cfg Config, log *zap.Logger) (*Network, error) {
-	n := &Network{cfg: cfg, log: log, name: "podd" + hash(cfg.Root)}
-	conflist, err := n.conflist()
+	if !cfg.PodCIDR.Addr().Is4() {
+		return nil, fmt.Errorf("pod CIDR %s is not IPv4", cfg.PodCIDR)
+	}
+	chosen, err := hostConflist(cfg.ConfDir)
 	if err != nil {
 		return nil, err
 	}
-	n.cni, err = gocni.New(
-		gocni.WithMinNetworkCount(1),
-		gocni.WithPluginDir(cfg.BinDirs),
-		gocni.WithInterfacePrefix("eth"),
-		gocni.WithConfListBytes(conflist))
-	if err != nil {
-		return nil, fmt.Errorf("load CNI configuration: %w", err)
-	}
-	return n, nil
+	return &Network{cfg: cfg, log: log, name: "podd" + hash(cfg.Root), chosen: chosen}, nil
 }
 
 // Setup makes a pod's network namespace and wires it; one that is wired
@@ -81,53 +76,72 @@ func (n *Network) Setup(ctx context.Context, cfg pod.NetworkConfig) error {
 }
 
 func (n *Network) setup(ctx context.Context, cfg pod.NetworkConfig) error {
-	n.life.RLock()
-	defer n.life.RUnlock()
+	n.shared.RLock()
+	defer n.shared.RUnlock()
 	path, err := n.Namespace(ctx, cfg.UID)
 	if err != nil {
 		return err
 	}
-	rec, err := n.read(cfg.UID)
+	id, err := namespaceID(path)
 	if err != nil {
 		return err
 	}
-	if rec != nil && rec.ready() {
-		return n.writeRules()
+	old, err := n.read(cfg.UID)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.wired(id) {
+		return n.publish(old)
 	}
 	if err := checkPorts(cfg.HostPorts); err != nil {
 		return err
 	}
-	if rec != nil { // an interrupted try may hold an address
-		if err := n.cni.Remove(ctx, rec.SandboxID, path); err != nil {
-			return fmt.Errorf("undo an interrupted try: %w", err)
+	if old != nil { // an interrupted try, or one before a boot, may hold an address
+		if err := n.detach(ctx, old, cfg, path); err != nil {
+			return fmt.Errorf("undo an earlier try: %w", err)
 		}
 	}
-	rec = &record{SandboxID: cfg.SandboxID, Namespace: cfg.Namespace, Name: cfg.Name, HostPorts: cfg.HostPorts}
+	rec, err := n.newRecord(cfg, id)
+	if err != nil {
+		return err
+	}
 	if err := n.write(cfg.UID, rec); err != nil {
 		return err
 	}
-	result, err := n.cni.Setup(ctx, cfg.SandboxID, path, n.options(cfg)...)
-	if err != nil {
-		return fmt.Errorf("CNI: %w", err)
-	}
-	if rec.IPs = addresses(result); len(rec.IPs) == 0 {
-		return errors.New("CNI: the network gave the pod no address")
-	}
-	return n.publish(cfg.UID, rec)
+	return n.wire(ctx, cfg, rec, path)
 }
 
-// publish makes the pod reachable: rules first, then the record by which it
-// counts as wired.
-func (n *Network) publish(uid types.UID, rec *record) error {
-	if n.builtin {
-		if err := forwarding(n.name); err != nil {
+// wire makes the pod reachable. The record with its addresses comes last but
+// for the rules, which are made from it: a pod counts as wired when it is
+// there, and Setup then still writes the rules.
+func (n *Network) wire(ctx context.Context, cfg pod.NetworkConfig, rec *record, path string) error {
+	if rec.Builtin {
+		if err := n.ensureBridge(); err != nil {
 			return err
 		}
 	}
-	if err := n.write(uid, rec); err != nil {
+	ips, err := n.attach(ctx, rec, cfg, path)
+	if err != nil {
 		return err
 	}
-	return n.writeRules()
+	rec.IPs = ips
+	if err := n.write(cfg.UID, rec); err != nil {
+		return err
+	}
+	return n.publish(rec)
+}
+
+// publish opens a pod's host ports. Flows that were under way to them before
+// would go on past the rules.
+func (n *Network) publish(rec *record) error {
+	if !rec.Builtin {
+		return nil // a plugin's affair
+	}
+	changed, err := n.writeRules()
+	if err != nil || !changed {
+		return err
+	}
+	return forgetFlows(rec.HostPorts)
 }
 
 // Remove unwires a pod and removes its namespace. It works without Setup and
@@ -141,65 +155,80 @@ func (n *Network) Remove(ctx context.Context, cfg pod.NetworkConfig) error {
 }
 
 func (n *Network) remove(ctx context.Context, cfg pod.NetworkConfig) error {
-	if err := n.unwire(ctx, cfg); err != nil {
+	rec, err := n.unwire(ctx, cfg)
+	if err != nil {
 		return err
 	}
-	n.life.Lock()
-	defer n.life.Unlock()
-	return n.settle()
+	left, err := n.bridged()
+	if err != nil {
+		return err
+	}
+	if len(left) == 0 {
+		err = n.removeShared()
+	} else {
+		_, err = n.writeRules()
+	}
+	if err != nil || rec == nil || !rec.Builtin {
+		return err
+	}
+	return forgetFlows(rec.HostPorts)
 }
 
-func (n *Network) unwire(ctx context.Context, cfg pod.NetworkConfig) error {
-	n.life.RLock()
-	defer n.life.RUnlock()
+func (n *Network) unwire(ctx context.Context, cfg pod.NetworkConfig) (*record, error) {
+	n.shared.RLock()
+	defer n.shared.RUnlock()
 	rec, err := n.read(cfg.UID)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	path := n.nsPath(cfg.UID)
 	if rec != nil {
-		path := n.nsPath(cfg.UID)
+		there := path
 		if !isNamespace(path) {
-			path = "" // a CNI plugin then frees what it keeps outside of it
+			there = "" // a plugin then frees what it keeps outside of it
 		}
-		if err := n.cni.Remove(ctx, rec.SandboxID, path, n.options(cfg)...); err != nil {
-			return fmt.Errorf("CNI: %w", err)
+		if err := n.detach(ctx, rec, cfg, there); err != nil {
+			return nil, err
 		}
 	}
-	if err := removeNamespace(n.nsPath(cfg.UID)); err != nil {
-		return err
+	if err := removeNamespace(path); err != nil {
+		return nil, err
 	}
-	return n.erase(cfg.UID)
+	return rec, n.erase(cfg.UID)
 }
 
-// settle brings the host to what the pods that remain need: rules, or, when
-// there are none, nothing at all.
-func (n *Network) settle() error {
-	if !n.builtin {
-		return nil
-	}
-	recs, err := n.records()
-	if err != nil {
+// removeShared removes what the built-in network's pods share, if there is
+// still none.
+func (n *Network) removeShared() error {
+	n.shared.Lock()
+	defer n.shared.Unlock()
+	if left, err := n.bridged(); err != nil || len(left) > 0 {
 		return err
 	}
-	if len(recs) > 0 {
-		return n.writeRules()
+	if err := errors.Join(n.removeRules(), removeBridge(n.name), os.RemoveAll(n.leases())); err != nil {
+		return fmt.Errorf("remove the pods' bridge: %w", err)
 	}
-	return errors.Join(n.removeRules(), removeBridge(n.name), n.eraseLeases())
+	return nil
 }
 
-// Observe tells of a pod's network; it is nil when there is no namespace.
+// Observe tells of a pod's network; it is nil when there is nothing of it.
 func (n *Network) Observe(_ context.Context, uid types.UID) (*pod.Network, error) {
 	rec, err := n.read(uid)
 	if err != nil {
 		return nil, failure(err)
 	}
-	if !isNamespace(n.nsPath(uid)) {
-		if rec == nil {
+	path := n.nsPath(uid)
+	if !isNamespace(path) {
+		if _, err := os.Lstat(path); rec == nil && err != nil {
 			return nil, nil
 		}
-		return &pod.Network{}, nil // the boot took the namespace; there is still something to remove
+		return &pod.Network{}, nil // there is still something to remove
 	}
-	if rec == nil || !rec.ready() {
+	id, err := namespaceID(path)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if rec == nil || !rec.wired(id) {
 		return &pod.Network{}, nil
 	}
 	return &pod.Network{Ready: true, IPs: rec.IPs}, nil
@@ -211,7 +240,7 @@ func (n *Network) Pods() ([]pod.Key, error) {
 	if err != nil {
 		return nil, failure(err)
 	}
-	entries, err := os.ReadDir(n.dir("netns"))
+	entries, err := os.ReadDir(n.nsPath(""))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, failure(err)
 	}
@@ -227,14 +256,15 @@ func (n *Network) Pods() ([]pod.Key, error) {
 	return keys, nil
 }
 
+// failure keeps the kind of one that is wrapped.
 func failure(err error) error {
+	kind := pod.Transient
 	var known *pod.Failure
 	if errors.As(err, &known) {
-		return &pod.Failure{Kind: known.Kind, Reason: known.Reason, Message: err.Error()}
+		kind = known.Kind
 	}
-	kind := pod.Transient
-	if errors.Is(err, unix.EADDRINUSE) {
-		kind = pod.Conflict
-	}
-	return &pod.Failure{Kind: kind, Reason: "FailedCreatePodSandBox", Message: err.Error()}
+	return &pod.Failure{Kind: kind, Reason: reason, Message: err.Error()}
 }
+
+// reason is what a kubelet's event says of a pod that has no network.
+const reason = "FailedCreatePodSandBox"

@@ -1,252 +1,560 @@
 package cni_test
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"go.uber.org/zap/zaptest"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/cni"
 	"github.com/podd-io/podd/pod"
 )
 
-func newNetwork(t *testing.T) (*cni.Network, string) {
-	t.Helper()
-	root := t.TempDir()
-	run, err := os.MkdirTemp("/tmp", "podd-cni")
-	if err != nil {
+// ctx outlives the test, for its end.
+func (w *world) ctx() context.Context { return context.WithoutCancel(w.Context()) }
+
+func TestAPodIsReached(t *testing.T) {
+	w := newWorld(t)
+	out := newOutside(w)
+	gateway := w.cfg.PodCIDR.Masked().Addr().Next().String()
+	hostPort := freePort(t)
+	cfg := w.pod("web")
+	inside := serve(t, w.namespace(cfg))
+	cfg.HostPorts = []pod.HostPort{{HostPort: hostPort, ContainerPort: inside, Protocol: corev1.ProtocolTCP}}
+	ip := w.wire(cfg)
+	other := w.pod("other")
+	otherIP := w.wire(other)
+
+	w.expectSeen(ip, inside, gateway)
+	w.expectSeen("127.0.0.1", hostPort, gateway)
+	w.expectSeen(out.host, hostPort, out.host)
+	within(t, out.path, func() { w.expectSeen(out.host, hostPort, out.addr) })
+	within(t, w.namespace(cfg), func() {
+		w.expectSeen("127.0.0.1", inside, "127.0.0.1")
+		w.expectSeen(out.host, hostPort, gateway) // itself
+	})
+	within(t, w.namespace(other), func() {
+		w.expectSeen(ip, inside, otherIP)
+		w.expectSeen(out.host, hostPort, gateway)
+		w.expectSeen(out.addr, serve(t, out.path), out.host) // the world beyond
+	})
+
+	if err := w.Remove(w.ctx(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(run) })
-	bundle, err := filepath.Abs("../bin/bundle")
-	if err != nil {
-		t.Fatal(err)
+	if _, err := dial("127.0.0.1", hostPort, time.Second); err == nil {
+		t.Error("the host port is still served")
 	}
-	n, err := cni.New(cni.Config{
-		Root: root, RunDir: run, ConfDir: filepath.Join(root, "none"), BinDirs: []string{bundle},
-		PodCIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.%d.0/24", 200+os.Getpid()%50, os.Getpid()%250)),
-	}, zaptest.NewLogger(t))
-	if err != nil {
-		t.Fatal(err)
+	if seen, err := w.Observe(w.ctx(), cfg.UID); seen != nil || err != nil {
+		t.Errorf("Observe = %+v, %v", seen, err)
 	}
-	return n, run
 }
 
-func config(name string, ports ...pod.HostPort) pod.NetworkConfig {
-	uid := types.UID("uid-" + name)
-	return pod.NetworkConfig{UID: uid, Namespace: "default", Name: name, SandboxID: pod.ID(uid, pod.SandboxName, 0), HostPorts: ports}
+// TestOneHostAddress: the port of another address is somebody else's.
+func TestOneHostAddress(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("web")
+	inside := serve(t, w.namespace(cfg))
+	hostPort := freePort(t)
+	cfg.HostPorts = []pod.HostPort{{HostIP: "127.0.0.2", HostPort: hostPort, ContainerPort: inside, Protocol: corev1.ProtocolTCP}}
+	w.wire(cfg)
+	w.expectSeen("127.0.0.2", hostPort, w.cfg.PodCIDR.Masked().Addr().Next().String())
+	if _, err := dial("127.0.0.1", hostPort, time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("at 127.0.0.1: %v", err)
+	}
 }
 
-// links are the host's interfaces that are ours to make.
-func links(t *testing.T) int {
-	t.Helper()
-	all, err := netlink.LinkList()
+// TestTheHostsLoopbackIsGuarded: route_localnet must not let a pod in.
+func TestTheHostsLoopbackIsGuarded(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("evil")
+	w.wire(cfg)
+	l, err := net.Listen("tcp4", "127.0.0.9:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	for _, l := range all {
-		if l.Type() == "bridge" || l.Type() == "veth" {
-			n++
+	defer l.Close()
+	gateway := w.cfg.PodCIDR.Masked().Addr().Next().AsSlice()
+	within(t, w.namespace(cfg), func() {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/eth0/route_localnet", []byte("1"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, loopback, _ := net.ParseCIDR("127.0.0.0/8")
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.AddrDel(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: loopback.Mask}}); err != nil {
+			t.Fatal(err)
+		}
+		eth0, err := netlink.LinkByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: loopback, Gw: gateway}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.DialTimeout("tcp4", l.Addr().String(), 200*time.Millisecond)
+		if err == nil {
+			c.Close()
+			t.Error("the pod reached the host's loopback address")
+		} else if !os.IsTimeout(err) {
+			t.Errorf("the pod could not even try: %v", err)
+		}
+	})
+}
+
+// TestUDPFlowsFollowThePod: a sender that began before the pod was there, and
+// never pauses.
+func TestUDPFlowsFollowThePod(t *testing.T) {
+	w := newWorld(t)
+	out := newOutside(w)
+	cfg := w.pod("dns")
+	inside := serve(t, w.namespace(cfg))
+	cfg.HostPorts = []pod.HostPort{{HostPort: freePort(t), ContainerPort: inside, Protocol: corev1.ProtocolUDP}}
+	var sender net.PacketConn
+	within(t, out.path, func() {
+		var err error
+		if sender, err = net.ListenPacket("udp4", out.addr+":0"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	defer sender.Close()
+	to := &net.UDPAddr{IP: net.ParseIP(out.host), Port: int(cfg.HostPorts[0].HostPort)}
+	send := func() {
+		if _, err := sender.WriteTo([]byte("?"), to); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return n
+	send()
+	w.wire(cfg)
+	send()
+	if err := sender.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 100)
+	n, _, err := sender.ReadFrom(answer)
+	if err != nil || string(answer[:n]) != out.addr {
+		t.Errorf("answer %q, %v", answer[:n], err)
+	}
 }
 
-func tables(t *testing.T) int {
-	t.Helper()
+func TestHostPortsInUse(t *testing.T) {
+	tcp, err := net.Listen("tcp4", "127.0.0.3:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcpPort, udpPort := int32(tcp.Addr().(*net.TCPAddr).Port), int32(udp.LocalAddr().(*net.UDPAddr).Port)
+	for name, test := range map[string]struct {
+		port pod.HostPort
+		kind pod.FailureKind
+		want string
+	}{
+		"any address, one is taken": {pod.HostPort{HostPort: tcpPort, Protocol: corev1.ProtocolTCP}, pod.Conflict,
+			fmt.Sprintf("host port %d/TCP is in use by another process on this host", tcpPort)},
+		"that address": {pod.HostPort{HostIP: "127.0.0.3", HostPort: tcpPort, Protocol: corev1.ProtocolTCP}, pod.Conflict,
+			fmt.Sprintf("host port %d/TCP is in use by another process on this host", tcpPort)},
+		"another address": {pod.HostPort{HostIP: "127.0.0.4", HostPort: tcpPort, Protocol: corev1.ProtocolTCP}, "", ""},
+		"UDP": {pod.HostPort{HostPort: udpPort, Protocol: corev1.ProtocolUDP}, pod.Conflict,
+			fmt.Sprintf("host port %d/UDP is in use by another process on this host", udpPort)},
+		"an address of another host": {pod.HostPort{HostIP: "192.0.2.7", HostPort: 80, Protocol: corev1.ProtocolTCP}, pod.Permanent,
+			`host port 80/TCP of host IP "192.0.2.7" can't be used: cannot assign requested address`},
+		"IPv6": {pod.HostPort{HostIP: "::1", HostPort: 80, Protocol: corev1.ProtocolTCP}, pod.Permanent,
+			`host port 80/TCP of host IP "::1" can't be used: only IPv4 is supported yet`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			test.port.ContainerPort = 80
+			err := w.Setup(w.ctx(), w.pod("web", test.port))
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var f *pod.Failure
+			if !errors.As(err, &f) || f.Kind != test.kind || f.Message != "set up network of pod default/web: "+test.want {
+				t.Errorf("Setup = %v, want %s", err, test.want)
+			}
+			if veths := w.veths(); len(veths) > 0 {
+				t.Errorf("wired nevertheless: %q", veths)
+			}
+		})
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	var cfgs []pod.NetworkConfig
+	for i := range 8 {
+		cfgs = append(cfgs, w.pod(fmt.Sprint("p", i)))
+	}
+	var pods sync.WaitGroup
+	for _, cfg := range cfgs {
+		pods.Go(func() { // the sandbox asks too
+			if _, err := w.Namespace(w.ctx(), cfg.UID); err != nil {
+				t.Error(err)
+			}
+		})
+		pods.Go(func() {
+			if err := w.Setup(w.ctx(), cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	pods.Wait()
+	ips := map[string]bool{}
+	for _, cfg := range cfgs {
+		ips[w.wire(cfg)] = true
+	}
+	if len(ips) != len(cfgs) {
+		t.Errorf("%d addresses for %d pods", len(ips), len(cfgs))
+	}
+	keys, err := w.Pods()
+	if err != nil || len(keys) != len(cfgs) || !slices.ContainsFunc(keys, func(k pod.Key) bool {
+		return k == pod.Key{UID: "uid-p3", Namespace: "default", Name: "p3"}
+	}) {
+		t.Errorf("Pods = %v, %v", keys, err)
+	}
+	for _, cfg := range cfgs {
+		pods.Go(func() {
+			if err := w.Remove(w.ctx(), cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	pods.Wait()
+}
+
+// TestComingAndGoing: what pods share goes and comes under the feet of others.
+func TestComingAndGoing(t *testing.T) {
+	w := newWorld(t)
+	var pods sync.WaitGroup
+	for _, name := range []string{"a", "b", "c"} {
+		cfg := w.pod(name)
+		pods.Go(func() {
+			for range 3 {
+				if err := w.Setup(w.ctx(), cfg); err != nil {
+					t.Error(err)
+				}
+				if err := w.Remove(w.ctx(), cfg); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	pods.Wait()
+}
+
+func TestAFailedTryIsMadeGood(t *testing.T) {
+	w := newWorld(t)
+	plugins := w.cfg.BinDirs
+	broken := t.TempDir() // a bridge plugin, but no host-local
+	if err := os.Symlink(filepath.Join(plugins[0], "bridge"), filepath.Join(broken, "bridge")); err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.BinDirs = []string{broken}
+	w.restart()
+	cfg := w.pod("web")
+	err := w.Setup(w.ctx(), cfg)
+	if err == nil || !strings.Contains(err.Error(), "host-local") {
+		t.Errorf("Setup = %v", err)
+	}
+	if seen, err := w.Observe(w.ctx(), cfg.UID); err != nil || seen == nil || seen.Ready {
+		t.Errorf("Observe = %+v, %v", seen, err)
+	}
+	w.cfg.BinDirs = plugins
+	w.restart()
+	w.wire(cfg)
+}
+
+func TestARestartOfPodd(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("web")
+	inside := serve(t, w.namespace(cfg))
+	cfg.HostPorts = []pod.HostPort{{HostPort: freePort(t), ContainerPort: inside, Protocol: corev1.ProtocolTCP}}
+	ip := w.wire(cfg)
+	w.restart()
+	conn, err := nftables.New() // somebody flushed all rules meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range leftovers(w) {
+		if table, ok := strings.CutPrefix(left, "nft table ip "); ok {
+			conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: table})
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.wire(cfg); again != ip {
+		t.Errorf("its address was %s and is %s", ip, again)
+	}
+	w.expectSeen("127.0.0.1", cfg.HostPorts[0].HostPort, w.cfg.PodCIDR.Masked().Addr().Next().String())
+}
+
+func leftovers(w *world) []string {
+	w.Helper()
+	left, err := cni.Leftovers(w.cfg.Root, w.cfg.RunDir)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return left
+}
+
+// boot takes away what a boot takes.
+func boot(w *world) {
+	w.Helper()
+	conn, err := nftables.New()
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, left := range leftovers(w) {
+		kind, name, _ := strings.Cut(left, " ")
+		switch {
+		case kind == "bridge":
+			link, err := netlink.LinkByName(name)
+			if err != nil {
+				w.Fatal(err)
+			}
+			if err := netlink.LinkDel(link); err != nil {
+				w.Fatal(err)
+			}
+		case kind == "nft":
+			conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: strings.TrimPrefix(name, "table ip ")})
+		case strings.Contains(left, "/netns/"):
+			if err := unix.Unmount(left, unix.MNT_DETACH); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.RemoveAll(w.cfg.RunDir); err != nil {
+		w.Fatal(err)
+	}
+	w.restart()
+}
+
+func TestABootBetweenSetupAndTheNext(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("web", pod.HostPort{HostPort: freePort(t), ContainerPort: 80, Protocol: corev1.ProtocolTCP})
+	w.wire(cfg)
+	boot(w)
+	if seen, err := w.Observe(w.ctx(), cfg.UID); err != nil || seen == nil || seen.Ready {
+		t.Errorf("Observe = %+v, %v", seen, err)
+	}
+	w.namespace(cfg) // the sandbox came first
+	if seen, err := w.Observe(w.ctx(), cfg.UID); err != nil || seen == nil || seen.Ready {
+		t.Errorf("Observe = %+v, %v", seen, err)
+	}
+	w.wire(cfg)
+	if n := len(w.veths()); n != 1 {
+		t.Errorf("%d interfaces", n)
+	}
+}
+
+func TestABootBetweenSetupAndRemove(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("web")
+	w.wire(cfg)
+	boot(w)
+	if err := w.Remove(w.ctx(), cfg); err != nil {
+		t.Error(err)
+	}
+	if left := leftovers(w); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestRemoveWithoutSetup(t *testing.T) {
+	w := newWorld(t)
+	if err := w.Remove(w.ctx(), w.pod("never")); err != nil {
+		t.Error(err)
+	}
+	half := w.pod("half")
+	w.namespace(half)
+	if seen, err := w.Observe(w.ctx(), half.UID); err != nil || seen == nil || seen.Ready {
+		t.Errorf("Observe = %+v, %v", seen, err)
+	}
+	if err := w.Remove(w.ctx(), half); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestATornRecord: a power failure may leave an empty file.
+func TestATornRecord(t *testing.T) {
+	w := newWorld(t)
+	torn, whole := w.pod("torn"), w.pod("whole")
+	w.wire(torn)
+	if err := os.Truncate(filepath.Join(w.cfg.Root, "cni", string(torn.UID)+".json"), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.wire(whole)
+	w.wire(torn)
+	if n := len(w.veths()); n != 2 {
+		t.Errorf("%d interfaces for two pods", n)
+	}
+}
+
+// hostNetwork writes a conflist of the host's; extra are further plugins.
+func hostNetwork(w *world, extra string) (bridge string) {
+	w.Helper()
+	bridge = fmt.Sprintf("hb%d", os.Getpid())
+	text := fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "host-%d", "plugins": [
+		{"type": "bridge", "bridge": %q, "isGateway": true, "ipam": {"type": "host-local", "dataDir": %q, "subnet": %q}}%s]}`,
+		os.Getpid(), bridge, filepath.Join(w.cfg.Root, "host-leases"), w.cfg.PodCIDR, extra)
+	if err := os.MkdirAll(w.cfg.ConfDir, 0o755); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.cfg.ConfDir, "10-host.conflist"), []byte(text), 0o644); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() {
+		if link, err := netlink.LinkByName(bridge); err == nil {
+			if err := netlink.LinkDel(link); err != nil {
+				w.Error(err)
+			}
+		}
+	})
+	w.restart()
+	return bridge
+}
+
+// TestTheHostsConflist: it is used for new pods, and a pod is unwired with
+// what it was wired with.
+func TestTheHostsConflist(t *testing.T) {
+	w := newWorld(t)
+	before := w.pod("before")
+	w.wire(before)
+	bridge := hostNetwork(w, "")
+	after := w.pod("after")
+	// The networks overlap, so only one may be there at a time.
+	if err := w.Remove(w.ctx(), before); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftovers(w); len(left) > 0 {
+		t.Errorf("left of the built-in network: %q", left)
+	}
+	ip := w.wire(after)
+	if _, err := netlink.LinkByName(bridge); err != nil {
+		t.Errorf("the host's bridge: %v", err)
+	}
+	lease := filepath.Join(w.cfg.Root, "host-leases", fmt.Sprint("host-", os.Getpid()), ip)
+	if _, err := os.Stat(lease); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(w.cfg.ConfDir); err != nil {
+		t.Fatal(err)
+	}
+	boot(w) // its leases are on disk and survive
+	if err := w.Remove(w.ctx(), after); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(lease); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the lease is left: %v", err)
+	}
+}
+
+func TestHostPortsNeedAPlugin(t *testing.T) {
+	w := newWorld(t)
+	hostNetwork(w, "")
+	err := w.Setup(w.ctx(), w.pod("web", pod.HostPort{HostPort: freePort(t), ContainerPort: 80, Protocol: corev1.ProtocolTCP}))
+	var f *pod.Failure
+	if !errors.As(err, &f) || f.Kind != pod.Permanent || !strings.Contains(f.Message, "has no plugin for host ports") {
+		t.Errorf("Setup = %v", err)
+	}
+}
+
+func TestHostPortsOfAPlugin(t *testing.T) {
+	w := newWorld(t)
+	hostNetwork(w, `, {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}`)
+	cfg := w.pod("web")
+	inside := serve(t, w.namespace(cfg))
+	cfg.HostPorts = []pod.HostPort{{HostPort: freePort(t), ContainerPort: inside, Protocol: corev1.ProtocolTCP}}
+	w.wire(cfg)
+	w.expectSeen("127.0.0.1", cfg.HostPorts[0].HostPort, w.cfg.PodCIDR.Masked().Addr().Next().String())
+	if left := leftovers(w); slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, "nft") }) {
+		t.Errorf("rules of our own too: %q", left)
+	}
 	conn, err := nftables.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := conn.ListTables()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
-}
-
-// serve answers one line a connection from within a pod's namespace.
-func serve(t *testing.T, nsPath string) int32 {
-	t.Helper()
-	listening := make(chan net.Listener)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
-		ns, err := netns.GetFromPath(nsPath)
-		if err == nil {
-			err = netns.Set(ns)
-		}
-		if err != nil {
-			t.Error(err)
-			close(listening)
-			return
-		}
-		l, err := net.Listen("tcp4", ":0")
-		if err != nil {
-			t.Error(err)
-		}
-		listening <- l
-	}()
-	l := <-listening
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintln(c, "hello from the pod")
-			c.Close()
-		}
-	}()
-	return int32(l.Addr().(*net.TCPAddr).Port)
-}
-
-func freePort(t *testing.T) int32 {
-	t.Helper()
-	l, err := net.Listen("tcp4", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return int32(l.Addr().(*net.TCPAddr).Port)
-}
-
-func expectHello(t *testing.T, host string, port int32) {
-	t.Helper()
-	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp4", net.JoinHostPort(host, strconv.Itoa(int(port))))
-	if err != nil {
-		t.Fatalf("dial %s:%d: %v", host, port, err)
-	}
-	defer c.Close()
-	line, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil || line != "hello from the pod\n" {
-		t.Fatalf("from %s:%d: %q, %v", host, port, line, err)
-	}
-}
-
-func TestAPodIsReachedByItsAddressAndItsHostPort(t *testing.T) {
-	before, tablesBefore := links(t), tables(t)
-	n, run := newNetwork(t)
-	ctx := t.Context()
-	path, err := n.Namespace(ctx, "uid-web")
-	if err != nil {
-		t.Fatal(err)
-	}
-	inside := serve(t, path)
-	cfg := config("web", pod.HostPort{HostPort: freePort(t), ContainerPort: inside, Protocol: corev1.ProtocolTCP})
-	for range 2 {
-		if err := n.Setup(ctx, cfg); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seen, err := n.Observe(ctx, cfg.UID)
-	if err != nil || seen == nil || !seen.Ready || len(seen.IPs) != 1 {
-		t.Fatalf("Observe = %+v, %v", seen, err)
-	}
-	expectHello(t, seen.IPs[0], inside)
-	expectHello(t, "127.0.0.1", cfg.HostPorts[0].HostPort)
-	expectHello(t, hostAddress(t), cfg.HostPorts[0].HostPort)
-
-	for range 2 {
-		if err := n.Remove(ctx, cfg); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if seen, err := n.Observe(ctx, cfg.UID); seen != nil || err != nil {
-		t.Errorf("Observe after Remove = %+v, %v", seen, err)
-	}
-	if after := links(t); after != before {
-		t.Errorf("%d interfaces are left", after-before)
-	}
-	if after := tables(t); after != tablesBefore {
-		t.Errorf("%d nft tables are left", after-tablesBefore)
-	}
-	if left, _ := filepath.Glob(filepath.Join(run, "*", "*", "*")); len(left) > 0 {
-		t.Errorf("left in the run directory: %v", left)
-	}
-}
-
-func hostAddress(t *testing.T) string {
-	t.Helper()
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range addrs {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
-			return ip.IP.String()
-		}
-	}
-	t.Fatal("the host has no address but loopback")
-	return ""
-}
-
-func TestAHostPortInUseIsAConflict(t *testing.T) {
-	n, _ := newNetwork(t)
-	l, err := net.Listen("tcp4", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	cfg := config("taken", pod.HostPort{HostPort: int32(l.Addr().(*net.TCPAddr).Port), ContainerPort: 80, Protocol: corev1.ProtocolTCP})
-	t.Cleanup(func() {
-		if err := n.Remove(context.WithoutCancel(t.Context()), cfg); err != nil {
+	t.Cleanup(func() { // the plugin leaves its empty table
+		conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "cni_hostport"})
+		if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 			t.Error(err)
 		}
 	})
-	err = n.Setup(t.Context(), cfg)
-	failed, ok := err.(*pod.Failure)
-	if !ok || failed.Kind != pod.Conflict {
-		t.Fatalf("Setup = %v, want a conflict", err)
+}
+
+func TestConfigurationsThatAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "05-broken.conflist")
+	if err := os.WriteFile(broken, []byte(`{"name": `), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	good := netip.MustParsePrefix("10.1.0.0/24")
+	for want, cfg := range map[string]cni.Config{
+		"pod CIDR fd00::/64 is not IPv4":   {PodCIDR: netip.MustParsePrefix("fd00::/64")},
+		"read CNI configuration " + broken: {PodCIDR: good, ConfDir: dir},
+	} {
+		if _, err := cni.New(cfg, zaptest.NewLogger(t)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("New = %v, want %s...", err, want)
+		}
 	}
 }
 
-func TestPodsAreWiredAtTheSameTime(t *testing.T) {
-	before := links(t)
-	n, _ := newNetwork(t)
-	errs := make(chan error)
-	const pods = 6
-	for i := range pods {
-		go func() { errs <- n.Setup(t.Context(), config(fmt.Sprint("p", i))) }()
+func BenchmarkPod(b *testing.B) {
+	bundle, err := filepath.Abs("../bin/bundle")
+	if err != nil {
+		b.Fatal(err)
 	}
-	for range pods {
-		if err := <-errs; err != nil {
-			t.Error(err)
+	n, err := cni.New(cni.Config{
+		Root: b.TempDir(), RunDir: b.TempDir(), ConfDir: b.TempDir(), BinDirs: []string{bundle},
+		PodCIDR: netip.MustParsePrefix("10.199.0.0/24"),
+	}, zaptest.NewLogger(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg := func(name string) pod.NetworkConfig {
+		return pod.NetworkConfig{UID: "u" + "-" + "bench", Namespace: "default", Name: name, SandboxID: name}
+	}
+	var up, down time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if err := n.Setup(b.Context(), cfg("a")); err != nil {
+			b.Fatal(err)
 		}
-	}
-	ips := map[string]bool{}
-	for i := range pods {
-		if seen, err := n.Observe(t.Context(), config(fmt.Sprint("p", i)).UID); err == nil && seen != nil {
-			ips[seen.IPs[0]] = true
+		up += time.Since(start)
+		start = time.Now()
+		if err := n.Remove(b.Context(), cfg("a")); err != nil {
+			b.Fatal(err)
 		}
+		down += time.Since(start)
 	}
-	if len(ips) != pods {
-		t.Errorf("%d different addresses for %d pods", len(ips), pods)
-	}
-	for i := range pods {
-		go func() { errs <- n.Remove(t.Context(), config(fmt.Sprint("p", i))) }()
-	}
-	for range pods {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	if after := links(t); after != before {
-		t.Errorf("%d interfaces are left", after-before)
-	}
+	b.ReportMetric(float64(up.Milliseconds())/float64(b.N), "ms/setup")
+	b.ReportMetric(float64(down.Milliseconds())/float64(b.N), "ms/remove")
 }

@@ -13,29 +13,44 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// record is what we know of a pod's network, in <run dir>/cni/pods/<uid>.json.
-// It is written before the wiring, without addresses, and again after it.
+// record is what we know of a pod's network. It is written before the wiring,
+// without addresses, and again after it.
 type record struct {
-	SandboxID string         `json:"sandboxID"`
-	Namespace string         `json:"namespace"`
-	Name      string         `json:"name"`
+	SandboxID string `json:"sandboxID"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Within is the network namespace that was wired: its namespaceID.
+	Within    string         `json:"within"`
 	IPs       []string       `json:"ips,omitempty"`
 	HostPorts []pod.HostPort `json:"hostPorts,omitempty"`
+	// Conflist is what the pod was wired with, and is to be unwired with even
+	// if the host's has changed since.
+	Conflist json.RawMessage `json:"conflist"`
+	// Builtin means that it is the built-in bridge's.
+	Builtin bool `json:"builtin,omitempty"`
 }
 
-func (r *record) ready() bool { return len(r.IPs) > 0 }
+// wired says whether just this namespace was.
+func (r *record) wired(namespace string) bool { return len(r.IPs) > 0 && r.Within == namespace }
 
-func (n *Network) dir(parts ...string) string {
-	return filepath.Join(append([]string{n.cfg.RunDir}, parts...)...)
+func (n *Network) newRecord(cfg pod.NetworkConfig, within string) (*record, error) {
+	conflist, builtin, err := n.conflist()
+	return &record{
+		SandboxID: cfg.SandboxID, Namespace: cfg.Namespace, Name: cfg.Name,
+		Within: within, HostPorts: cfg.HostPorts, Conflist: conflist, Builtin: builtin,
+	}, err
 }
+
+func (n *Network) recordDir() string { return filepath.Join(n.cfg.Root, "cni") }
 
 const recordSuffix = ".json"
 
 func (n *Network) recordPath(uid types.UID) string {
-	return n.dir("cni", "pods", string(uid)+recordSuffix)
+	return filepath.Join(n.recordDir(), string(uid)+recordSuffix)
 }
 
-// read is nil when there is none.
+// read is nil when there is none. One that a power failure tore says only that
+// the pod was being wired.
 func (n *Network) read(uid types.UID) (*record, error) {
 	text, err := os.ReadFile(n.recordPath(uid))
 	if errors.Is(err, os.ErrNotExist) {
@@ -45,10 +60,10 @@ func (n *Network) read(uid types.UID) (*record, error) {
 		return nil, fmt.Errorf("read network record: %w", err)
 	}
 	var rec record
-	if err := json.Unmarshal(text, &rec); err != nil {
-		return nil, fmt.Errorf("read network record %s: %w", n.recordPath(uid), err)
+	if json.Unmarshal(text, &rec) == nil {
+		return &rec, nil
 	}
-	return &rec, nil
+	return n.newRecord(pod.NetworkConfig{}, "")
 }
 
 // write replaces it at once.
@@ -57,22 +72,29 @@ func (n *Network) write(uid types.UID, rec *record) error {
 	if err != nil {
 		return err
 	}
-	path := n.recordPath(uid)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := os.MkdirAll(n.recordDir(), 0o700); err != nil {
 		return fmt.Errorf("write network record: %w", err)
 	}
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return fmt.Errorf("write network record: %w", err)
+	fresh := n.recordPath(uid) + ".new"
+	err = os.WriteFile(fresh, text, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, n.recordPath(uid))
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("write network record: %w", err)
+	if err != nil {
+		return fmt.Errorf("write network record: %w", errors.Join(err, removeIfThere(fresh)))
+	}
+	return nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return nil
 }
 
 func (n *Network) erase(uid types.UID) error {
-	err := os.Remove(n.recordPath(uid))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeIfThere(n.recordPath(uid)); err != nil {
 		return fmt.Errorf("remove network record: %w", err)
 	}
 	return nil
@@ -80,23 +102,34 @@ func (n *Network) erase(uid types.UID) error {
 
 // records are those of all pods.
 func (n *Network) records() (map[types.UID]*record, error) {
-	paths, err := filepath.Glob(n.dir("cni", "pods", "*"+recordSuffix))
-	if err != nil {
-		return nil, err
+	entries, err := os.ReadDir(n.recordDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list network records: %w", err)
 	}
 	out := map[types.UID]*record{}
-	for _, path := range paths {
-		uid := types.UID(strings.TrimSuffix(filepath.Base(path), recordSuffix))
-		rec, err := n.read(uid)
+	for _, e := range entries {
+		uid, ok := strings.CutSuffix(e.Name(), recordSuffix)
+		if !ok {
+			continue
+		}
+		rec, err := n.read(types.UID(uid))
 		if err != nil {
 			return nil, err
 		}
 		if rec != nil {
-			out[uid] = rec
+			out[types.UID(uid)] = rec
 		}
 	}
 	return out, nil
 }
 
-// eraseLeases removes what host-local leaves when no address is given out.
-func (n *Network) eraseLeases() error { return os.RemoveAll(n.dir("cni", "leases")) }
+// bridged are the records of the built-in network's pods.
+func (n *Network) bridged() (map[types.UID]*record, error) {
+	recs, err := n.records()
+	for uid, rec := range recs {
+		if !rec.Builtin {
+			delete(recs, uid)
+		}
+	}
+	return recs, err
+}

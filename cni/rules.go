@@ -1,85 +1,137 @@
 package cni
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
-
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/podd-io/podd/pod"
+	"k8s.io/apimachinery/pkg/types"
 )
 
-// The table, written as a whole in one transaction from the pods' records:
+// writeRules brings the table to what the pods' records say, and tells whether
+// it had to be changed. It is written as a whole, in one transaction:
 //
-//	table ip podd<hash> {
+//	table ip <name> {
 //	  chain guard       { hook prerouting, raw;    iifname bridge, daddr 127/8: drop }
 //	  chain prerouting  { hook prerouting, dstnat; daddr is local: jump ports }
 //	  chain output      { hook output, dstnat;     daddr is local: jump ports }
 //	  chain ports       { [daddr hostIP] proto dport hostPort: dnat to pod:port }
 //	  chain postrouting { hook postrouting, srcnat;
-//	                      saddr pods, daddr not pods: masquerade       out of the node
-//	                      saddr pods, daddr pods, ct dnat: masquerade  a pod by its host port
-//	                      saddr 127/8, oifname bridge: masquerade }    the host by loopback
+//	                      saddr pods, daddr neither pods nor 224/4: masquerade  out of the node
+//	                      saddr pods, daddr pods, ct dnat: masquerade           a pod by a host port
+//	                      saddr 127/8, oifname bridge: masquerade }             the host by loopback
 //	}
-func (n *Network) writeRules() error {
-	if !n.builtin {
-		return nil
-	}
+//
+// The guard is since route_localnet is on for the bridge: else pods could reach
+// what listens on the host's loopback addresses only (CVE-2020-8558).
+func (n *Network) writeRules() (changed bool, err error) {
 	n.rules.Lock()
 	defer n.rules.Unlock()
-	recs, err := n.records()
+	recs, err := n.bridged()
 	if err != nil {
-		return err
+		return false, err
 	}
+	wanted := forwards(recs)
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return false, fmt.Errorf("open nftables: %w", err)
 	}
-	table := n.emptyTable(conn)
-	ports := conn.AddChain(&nftables.Chain{Name: "ports", Table: table})
-	n.addHooks(conn, table, ports.Name)
-	for _, uid := range slices.Sorted(maps.Keys(recs)) {
-		for _, p := range recs[uid].HostPorts {
-			if rule := dnat(p, recs[uid].IPs); rule != nil {
-				conn.AddRule(&nftables.Rule{Table: table, Chain: ports, Exprs: rule})
-			}
+	text := fmt.Sprint(wanted)
+	if n.written == text {
+		if there, err := n.hasTable(conn); err != nil || there {
+			return false, err
 		}
 	}
+	n.warnOfFirewall(conn)
+	n.addTable(conn, wanted)
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("write nftables table %s: %w", n.name, err)
+		return false, fmt.Errorf("write nftables table %s: %w", n.name, err)
 	}
-	return nil
+	n.written = text
+	return true, nil
 }
 
-// emptyTable makes the table anew, within the transaction.
-func (n *Network) emptyTable(conn *nftables.Conn) *nftables.Table {
-	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: n.name}
-	conn.AddTable(table) // so that there is one to remove
-	conn.DelTable(table)
-	return conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: n.name})
+// forward is a host port and where it leads.
+type forward struct {
+	proto byte
+	// from has an unspecified address for any of the host's.
+	from, to netip.AddrPort
 }
 
-func (n *Network) removeRules() error {
-	n.rules.Lock()
-	defer n.rules.Unlock()
-	conn, err := nftables.New()
+// forwards are those of all pods that have an address, in a fixed order.
+func forwards(recs map[types.UID]*record) []forward {
+	var out []forward
+	for _, uid := range slices.Sorted(maps.Keys(recs)) {
+		to := firstV4(recs[uid].IPs)
+		for _, p := range recs[uid].HostPorts {
+			from := netip.IPv4Unspecified()
+			if p.HostIP != "" {
+				from, _ = netip.ParseAddr(p.HostIP) // not valid: not IPv4
+			}
+			if !to.IsValid() || !from.Is4() {
+				continue
+			}
+			out = append(out, forward{
+				proto: protocol(p.Protocol),
+				from:  netip.AddrPortFrom(from, uint16(p.HostPort)),
+				to:    netip.AddrPortFrom(to, uint16(p.ContainerPort)),
+			})
+		}
+	}
+	return out
+}
+
+func firstV4(ips []string) netip.Addr {
+	for _, ip := range ips {
+		if addr, err := netip.ParseAddr(ip); err == nil && addr.Is4() {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// protocol is TCP unless another one is said.
+func protocol(p corev1.Protocol) byte {
+	switch p {
+	case corev1.ProtocolUDP:
+		return unix.IPPROTO_UDP
+	case corev1.ProtocolSCTP:
+		return unix.IPPROTO_SCTP
+	}
+	return unix.IPPROTO_TCP
+}
+
+func (n *Network) table() *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamilyIPv4, Name: n.name}
+}
+
+// hasTable: an admin may flush all rules.
+func (n *Network) hasTable(conn *nftables.Conn) (bool, error) {
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return false, fmt.Errorf("list nftables tables: %w", err)
 	}
-	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: n.name})
-	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove nftables table %s: %w", n.name, err)
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == n.name }), nil
+}
+
+// addTable adds to the transaction that the table is made anew.
+func (n *Network) addTable(conn *nftables.Conn, wanted []forward) {
+	conn.AddTable(n.table()) // so that there is one to remove
+	conn.DelTable(n.table())
+	table := conn.AddTable(n.table())
+	ports := conn.AddChain(&nftables.Chain{Name: "ports", Table: table})
+	n.addHooks(conn, table, ports.Name)
+	for _, f := range wanted {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: ports, Exprs: dnat(f)})
 	}
-	return nil
 }
 
 // addHooks adds all chains but the host ports'.
@@ -90,106 +142,52 @@ func (n *Network) addHooks(conn *nftables.Conn, table *nftables.Table, ports str
 			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: r})
 		}
 	}
+	pods := net.IPNet{IP: n.cfg.PodCIDR.Masked().Addr().AsSlice(), Mask: n.mask()}
 	loopback := net.IPNet{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}
-	pods := net.IPNet{IP: n.cfg.PodCIDR.Masked().Addr().AsSlice(), Mask: net.CIDRMask(n.cfg.PodCIDR.Bits(), 32)}
+	multicast := net.IPNet{IP: net.IPv4(224, 0, 0, 0).To4(), Mask: net.CIDRMask(4, 32)}
 	toPorts := join(daddrIsLocal(), []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: ports}})
-	masquerade := []expr.Any{&expr.Masq{}}
+	masquerade := []expr.Any{&expr.Masq{FullyRandom: true}}
 
 	hook("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
 		join(ifname(expr.MetaKeyIIFNAME, n.name), in(daddr, loopback, true), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}))
 	hook("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, toPorts)
 	hook("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, toPorts)
 	hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
-		join(in(saddr, pods, true), in(daddr, pods, false), masquerade),
+		join(in(saddr, pods, true), in(daddr, pods, false), in(daddr, multicast, false), masquerade),
 		join(in(saddr, pods, true), in(daddr, pods, true), wasDNAT(), masquerade),
 		join(in(saddr, loopback, true), ifname(expr.MetaKeyOIFNAME, n.name), masquerade))
 }
 
-func join(parts ...[]expr.Any) []expr.Any { return slices.Concat(parts...) }
-
-// The offsets of the addresses in an IPv4 header.
-const (
-	saddr = 12
-	daddr = 16
-)
-
-// in matches an address that is, or is not, in a network.
-func in(offset uint32, network net.IPNet, inside bool) []expr.Any {
-	op := expr.CmpOpEq
-	if !inside {
-		op = expr.CmpOpNeq
+func (n *Network) removeRules() error {
+	n.rules.Lock()
+	defer n.rules.Unlock()
+	n.written = ""
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
 	}
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: network.Mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: op, Register: 1, Data: network.IP.Mask(network.Mask)},
+	conn.DelTable(n.table())
+	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove nftables table %s: %w", n.name, err)
 	}
+	return nil
 }
 
-func ifname(key expr.MetaKey, name string) []expr.Any {
-	padded := make([]byte, unix.IFNAMSIZ)
-	copy(padded, name)
-	return []expr.Any{
-		&expr.Meta{Key: key, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: padded},
-	}
-}
-
-func daddrIsLocal() []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
-}
-
-// ctStatusDNAT is IPS_DST_NAT of the kernel's nf_conntrack_common.h.
-const ctStatusDNAT = 1 << 5
-
-func wasDNAT() []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(ctStatusDNAT), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}
-}
-
-// dnat leads a host port to a pod. It is nil for a pod that has no IPv4
-// address (yet).
-func dnat(p pod.HostPort, ips []string) []expr.Any {
-	var to net.IP
-	for _, ip := range ips {
-		if v4 := net.ParseIP(ip).To4(); v4 != nil {
-			to = v4
-			break
+// warnOfFirewall tells of chains that drop what is forwarded unless a rule of
+// theirs accepts it. What they hold is not looked into.
+func (n *Network) warnOfFirewall(conn *nftables.Conn) {
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
+		chains, err := conn.ListChainsOfTableFamily(family)
+		if err != nil {
+			n.log.Warn("could not look for a firewall that drops what pods send", zap.Error(err))
+			return
+		}
+		for _, c := range chains {
+			if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookForward || c.Policy == nil || *c.Policy != nftables.ChainPolicyDrop {
+				continue
+			}
+			n.log.Warn("a firewall drops what is forwarded, unless it accepts what comes in or goes out by the pods' bridge",
+				zap.String("table", c.Table.Name), zap.String("chain", c.Name), zap.String("bridge", n.name))
 		}
 	}
-	if to == nil {
-		return nil
-	}
-	var rule []expr.Any
-	if host := net.ParseIP(p.HostIP).To4(); host != nil && !host.IsUnspecified() {
-		rule = in(daddr, net.IPNet{IP: host, Mask: net.CIDRMask(32, 32)}, true)
-	}
-	return join(rule, []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol(p.Protocol)}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: port(p.HostPort)},
-		&expr.Immediate{Register: 1, Data: to},
-		&expr.Immediate{Register: 2, Data: port(p.ContainerPort)},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2, Specified: true},
-	})
-}
-
-func port(n int32) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
-
-func protocol(p corev1.Protocol) byte {
-	switch p {
-	case corev1.ProtocolUDP:
-		return unix.IPPROTO_UDP
-	case corev1.ProtocolSCTP:
-		return unix.IPPROTO_SCTP
-	}
-	return unix.IPPROTO_TCP
 }
