@@ -35,9 +35,9 @@ func TestAPodIsReached(t *testing.T) {
 	cfg := w.pod("web")
 	inside := serve(t, w.namespace(cfg))
 	cfg.HostPorts = []pod.HostPort{{HostPort: hostPort, ContainerPort: inside, Protocol: corev1.ProtocolTCP}}
-	ip := w.wire(cfg)
 	other := w.pod("other")
 	otherIP := w.wire(other)
+	ip := w.wire(cfg)
 
 	w.expectSeen(ip, inside, gateway)
 	w.expectSeen("127.0.0.1", hostPort, gateway)
@@ -123,6 +123,7 @@ func TestTheHostsLoopbackIsGuarded(t *testing.T) {
 func TestUDPFlowsFollowThePod(t *testing.T) {
 	w := newWorld(t)
 	out := newOutside(w)
+	w.wire(w.pod("first")) // there are rules, so the kernel keeps track of flows
 	cfg := w.pod("dns")
 	inside := serve(t, w.namespace(cfg))
 	cfg.HostPorts = []pod.HostPort{{HostPort: freePort(t), ContainerPort: inside, Protocol: corev1.ProtocolUDP}}
@@ -256,6 +257,9 @@ func TestComingAndGoing(t *testing.T) {
 			for range 3 {
 				if err := w.Setup(w.ctx(), cfg); err != nil {
 					t.Error(err)
+				}
+				if found := fmt.Sprint(leftovers(w)); !strings.Contains(found, "bridge") || !strings.Contains(found, "nft table") {
+					t.Errorf("a pod is wired, but all there is is %s", found)
 				}
 				if err := w.Remove(w.ctx(), cfg); err != nil {
 					t.Error(err)
