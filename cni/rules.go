@@ -105,6 +105,7 @@ func protocol(p corev1.Protocol) byte {
 		return unix.IPPROTO_UDP
 	case corev1.ProtocolSCTP:
 		return unix.IPPROTO_SCTP
+	case corev1.ProtocolTCP:
 	}
 	return unix.IPPROTO_TCP
 }

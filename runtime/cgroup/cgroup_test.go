@@ -1,6 +1,7 @@
 package cgroup_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -101,12 +102,11 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCgroups(t)
 			create(t, c, test.in)
-			got, want := values{}, test.v1
+			files, want := values{"cpu.shares", "cpu.cfs_quota_us", "memory.limit_in_bytes"}, test.v1
 			if cgroups.IsCgroup2UnifiedMode() {
-				got, want = values{setting(t, c, "cpu.weight"), setting(t, c, "cpu.max"), setting(t, c, "memory.max")}, test.v2
-			} else {
-				got = values{setting(t, c, "cpu.shares"), setting(t, c, "cpu.cfs_quota_us"), setting(t, c, "memory.limit_in_bytes")}
+				files, want = values{"cpu.weight", "cpu.max", "memory.max"}, test.v2
 			}
+			got := values{setting(t, c, files.weight), setting(t, c, files.quota), setting(t, c, files.memory)}
 			if got != want {
 				t.Errorf("set %v, want %v", got, want)
 			}
@@ -178,8 +178,8 @@ func TestProcessesThatRemainAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = c.Remove(t.Context(), uid)
-	failure, ok := err.(*pod.Failure)
-	if !ok || failure.Kind != pod.Transient || !strings.Contains(failure.Message, strconv.Itoa(cmd.Process.Pid)) {
+	var failure *pod.Failure
+	if !errors.As(err, &failure) || failure.Kind != pod.Transient || !strings.Contains(failure.Message, strconv.Itoa(cmd.Process.Pid)) {
 		t.Errorf("Remove = %v, want one that names %d", err, cmd.Process.Pid)
 	}
 	stdin.Close()

@@ -10,8 +10,7 @@ import (
 )
 
 // Leftovers names everything on the host that a podd of this root and run
-// directory made for its pods' networks: nothing, when none is left. It is for
-// leak checks, and for people who clean up after a podd that is gone.
+// directory made for its pods' networks: nothing, when none is left.
 func Leftovers(root, runDir string) ([]string, error) {
 	n := &Network{cfg: Config{Root: root, RunDir: runDir}, name: "podd" + hash(root)}
 	var found []string
