@@ -118,6 +118,7 @@ func (w *worker) fold(now time.Time) []pod.Event {
 		if f != nil && f.cancelled {
 			continue
 		}
+		w.note(r)
 		var more []pod.Event
 		w.memo, more = pod.Apply(w.memo, now, r)
 		events = append(events, more...)
@@ -126,6 +127,16 @@ func (w *worker) fold(now time.Time) []pod.Event {
 		w.memo = pod.WithCondition(w.memo, now, c)
 	}
 	return events
+}
+
+// note logs an action that failed. The core decides when it is tried again,
+// with growing pauses, so that this does not flood.
+func (w *worker) note(r pod.Result) {
+	if r.Err == nil {
+		return
+	}
+	w.log.Warn("action failed", zap.String("kind", string(r.Action.Kind)), zap.String("subject", string(r.Action.Subject)),
+		zap.Int("attempt", r.Action.Attempt), zap.Duration("took", r.Finished.Sub(r.Started)), zap.String("error", r.Err.Message))
 }
 
 // wish is the pod as it is wanted; nil when it has left already.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -42,8 +43,9 @@ func Normalize(ref string) (string, error) {
 // Images are the images in containerd, fetched, imported and removed.
 type Images struct{ *Client }
 
-// Pull fetches and unpacks an image. Pulls of one reference share a transfer;
-// it goes on while one of them waits for it.
+// Pull fetches and unpacks an image. Pulls of one reference with the same
+// secrets at the same time share a transfer, which goes on as long as one of
+// them waits for it.
 func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error) {
 	name, err := Normalize(cfg.Ref)
 	if err != nil {
@@ -55,46 +57,70 @@ func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
 			Message: fmt.Sprintf("Container image %q is not present with pull policy of Never", cfg.Ref),
 		}
 	}
-	done := i.pulls.DoChan(name, func() (any, error) { return i.fetch(ctx, name, cfg.Secrets) })
-	select {
-	case <-ctx.Done():
-		return pod.Image{}, Failure(ctx.Err(), "ErrImagePull")
-	case r := <-done:
-		if r.Shared && errors.Is(r.Err, context.Canceled) && ctx.Err() == nil {
-			return i.Pull(ctx, cfg) // who led the transfer went away; lead it ourselves
-		}
-		if r.Err != nil {
-			return pod.Image{}, pullFailure(cfg.Ref, r.Err)
-		}
-		return r.Val.(pod.Image), nil
+	img, err := i.pulls.join(ctx, flightOf(name, cfg.Secrets), func(ctx context.Context) (pod.Image, error) {
+		return i.fetch(ctx, name, cfg.Secrets)
+	})
+	if err != nil {
+		return pod.Image{}, pullFailure(cfg.Ref, err)
 	}
+	return img, nil
 }
 
+// fetch tries the credentials that fit, in order, and none only if there are
+// none, as a kubelet does.
 func (i Images) fetch(ctx context.Context, name string, secrets [][]byte) (pod.Image, error) {
 	if err := i.slots.Acquire(ctx, 1); err != nil {
 		return pod.Image{}, err
 	}
 	defer i.slots.Release(1)
-	hosts, err := i.registryHosts(ctx, secrets)
+	fitting, err := credentialsFor(name, secrets)
 	if err != nil {
 		return pod.Image{}, err
 	}
-	img, err := i.cd.Pull(i.Context(ctx), name,
-		containerd.WithPullUnpack,
-		containerd.WithPullSnapshotter(i.cfg.Snapshotter),
-		containerd.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: hosts})))
-	if err != nil {
-		return pod.Image{}, err
+	if len(fitting) == 0 {
+		fitting = []credential{{}}
 	}
-	return i.describe(ctx, img)
+	var failed []error
+	for _, cred := range fitting {
+		img, err := i.cd.Pull(i.Context(ctx), name,
+			containerd.WithPullUnpack,
+			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
+			containerd.WithResolver(i.resolver(ctx, name, cred)))
+		if err == nil {
+			return i.describe(ctx, img)
+		}
+		failed = append(failed, err)
+	}
+	return pod.Image{}, errors.Join(failed...)
 }
 
+// pullFailure is in a kubelet's words. A registry that can't be reached, or
+// that is in trouble itself, is told apart from one that refuses.
 func pullFailure(ref string, err error) error {
-	kind := kindOf(err)
+	var known *pod.Failure
+	if errors.As(err, &known) {
+		return err
+	}
+	if unavailable(err) {
+		return &pod.Failure{
+			Kind: pod.Transient, Reason: "RegistryUnavailable",
+			Message: fmt.Sprintf("image pull failed for %s because the registry is unavailable: %s", ref, trimRuntime(err.Error())),
+		}
+	}
 	return &pod.Failure{
-		Kind: kind, Reason: "ErrImagePull",
+		Kind: kindOf(err), Reason: "ErrImagePull",
 		Message: fmt.Sprintf("failed to pull image %q: %s", ref, trimRuntime(err.Error())),
 	}
+}
+
+func unavailable(err error) bool {
+	var network *net.OpError
+	var lookup *net.DNSError
+	if errors.As(err, &network) || errors.As(err, &lookup) {
+		return true
+	}
+	var answer remoteerrors.ErrUnexpectedStatus
+	return errors.As(err, &answer) && (answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests)
 }
 
 // find looks an image up by the reference as a pod writes it. It is nil when
@@ -106,15 +132,46 @@ func (c *Client) find(ctx context.Context, ref string) (containerd.Image, error)
 	}
 	img, err := c.cd.GetImage(c.Context(ctx), name)
 	if errdefs.IsNotFound(err) {
+		c.forgetImage(name)
 		return nil, nil
 	}
 	return img, err
 }
 
-// describe tells of an image what the core wants to know. An image whose
-// content is damaged or not unpacked for this platform counts as an error.
+// described is what describe found out of what a name led to.
+type described struct {
+	target digest.Digest
+	image  pod.Image
+}
+
+// describe tells of an image what the core wants to know. Content does not
+// change, so it is read once.
 func (c *Client) describe(ctx context.Context, img containerd.Image) (pod.Image, error) {
-	ctx = c.Context(ctx)
+	c.mu.Lock()
+	known, ok := c.known[img.Name()]
+	c.mu.Unlock()
+	if ok && known.target == img.Target().Digest {
+		return known.image, nil
+	}
+	read, err := c.readImage(c.Context(ctx), img)
+	if err != nil {
+		return pod.Image{}, err
+	}
+	c.mu.Lock()
+	c.known[img.Name()] = described{img.Target().Digest, read}
+	c.mu.Unlock()
+	return read, nil
+}
+
+func (c *Client) forgetImage(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, name)
+}
+
+// readImage fails when not all of the image's content is here, or it has none
+// for this platform.
+func (c *Client) readImage(ctx context.Context, img containerd.Image) (pod.Image, error) {
 	config, err := img.Config(ctx)
 	if err != nil {
 		return pod.Image{}, fmt.Errorf("read image %s: %w", img.Name(), err)
