@@ -3,7 +3,6 @@ package admit
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -35,7 +34,11 @@ const (
 
 // Result is an admitted object.
 type Result struct {
-	// Object is defaulted and valid, and the caller's own.
+	// Object is defaulted and valid, and the caller's own. Of its metadata, what
+	// a server gives (uid, resourceVersion, generation, creationTimestamp) is
+	// as the manifest says for a new object and the old one's for an update; a
+	// deletion is the manifest's if it has one, else the old one's. A pod's
+	// status is empty, and a name that is to be generated still is.
 	Object Object
 	// Warnings are for people: what was accepted although it has no meaning
 	// here, and Kubernetes' own.
@@ -44,27 +47,27 @@ type Result struct {
 	Change Change
 }
 
-// Admitter decides what may enter. It keeps nothing, and may be used by many
-// goroutines.
-type Admitter struct{}
+// Admitter decides what may enter. It keeps nothing of what it sees, and may be
+// used by many goroutines.
+type Admitter struct{ table table }
 
-// setup tells Kubernetes' validation, which asks a global, that privileged
-// containers are allowed; without it they would be refused.
-var setup = sync.OnceFunc(func() { capabilities.Setup(true, 0) })
-
-// New makes an admitter.
+// New makes an admitter. It tells Kubernetes' validation, which asks a global,
+// that privileged containers are allowed.
 func New() *Admitter {
-	setup()
-	return &Admitter{}
+	capabilities.Setup(true, 0) // the first call counts, and without one they are refused
+	return &Admitter{table: newTable()}
 }
 
 // Admit decodes an object strictly, defaults and validates it. old is what it
-// is to replace, nil for a new one; what the server gave that one need not be
-// repeated. Errors are *apierrors.StatusError and name the fields.
+// is to replace, of the same kind, name and namespace, and is not changed; it
+// is nil for a new object. What the server gave the old one need not be
+// repeated. Errors are *apierrors.StatusError: BadRequest for what can't be
+// read, Invalid for the rest, with a cause for every field that is wrong or not
+// supported yet.
 func (a *Admitter) Admit(kind string, raw []byte, old runtime.Object) (Result, error) {
 	switch kind {
 	case "Pod":
-		return admitPod(raw, old)
+		return a.admitPod(raw, old)
 	case "ConfigMap":
 		return admitConfigMap(raw, old)
 	case "Secret":
@@ -73,37 +76,29 @@ func (a *Admitter) Admit(kind string, raw []byte, old runtime.Object) (Result, e
 	return Result{}, apierrors.NewBadRequest(fmt.Sprintf("kind %q is not served", kind))
 }
 
+// invalid is the error for all that is wrong with an object, nil for nothing.
 func invalid(kind, name string, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
 	return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind(kind).GroupKind(), name, errs)
-}
-
-// inherit gives a replacement what only the server says.
-func inherit(obj, old metav1.Object) {
-	obj.SetUID(old.GetUID())
-	obj.SetResourceVersion(old.GetResourceVersion())
-	obj.SetCreationTimestamp(old.GetCreationTimestamp())
-	obj.SetGeneration(old.GetGeneration())
-	obj.SetManagedFields(nil)
-	if obj.GetDeletionTimestamp() == nil {
-		obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
-		obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	}
-}
-
-// difference compares an object with the one it replaces.
-func difference(sameSpec bool, obj, old metav1.Object) Change {
-	switch {
-	case !sameSpec:
-		return Spec
-	case !equality.Semantic.DeepEqual(obj.GetLabels(), old.GetLabels()),
-		!equality.Semantic.DeepEqual(obj.GetAnnotations(), old.GetAnnotations()),
-		!equality.Semantic.DeepEqual(obj.GetOwnerReferences(), old.GetOwnerReferences()),
-		!equality.Semantic.DeepEqual(obj.GetFinalizers(), old.GetFinalizers()):
-		return Metadata
-	}
-	return None
 }
 
 // noContext is for upstream functions that ask for a context and use it for
 // nothing that podd has.
 func noContext() context.Context { return context.TODO() }
+
+// difference compares an object with the one it replaces.
+func difference(sameSpec bool, obj, old metav1.Object) Change {
+	same := equality.Semantic.DeepEqual
+	switch {
+	case !sameSpec:
+		return Spec
+	case !same(obj.GetLabels(), old.GetLabels()),
+		!same(obj.GetAnnotations(), old.GetAnnotations()),
+		!same(obj.GetOwnerReferences(), old.GetOwnerReferences()),
+		!same(obj.GetFinalizers(), old.GetFinalizers()):
+		return Metadata
+	}
+	return None
+}

@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/conversion"
 	"sigs.k8s.io/json"
 )
 
@@ -16,17 +17,18 @@ func decode(kind string, raw []byte, into Object) error {
 	if err != nil {
 		return apierrors.NewBadRequest(fmt.Sprintf("%s: %v", kind, err))
 	}
-	if len(strict) > 0 {
-		return apierrors.NewBadRequest(fmt.Sprintf("%s %s: strict decoding error: %s", kind, nameOf(into), list(strict)))
-	}
 	gvk := into.GetObjectKind().GroupVersionKind()
 	if gvk.Kind != kind || gvk.GroupVersion().String() != "v1" {
 		return apierrors.NewBadRequest(fmt.Sprintf("apiVersion and kind are %q and %q; they have to be \"v1\" and %q",
 			gvk.GroupVersion(), gvk.Kind, kind))
 	}
+	if len(strict) > 0 {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s %s: strict decoding error: %s", kind, nameOf(into), list(strict)))
+	}
 	if into.GetNamespace() == "" {
 		into.SetNamespace(metav1.NamespaceDefault)
 	}
+	into.SetManagedFields(nil) // nobody here keeps them up to date
 	return nil
 }
 
@@ -45,12 +47,15 @@ func list(errs []error) string {
 	return strings.Join(texts, ", ")
 }
 
-// validName is the object's, or a stand-in for one that is to be generated:
-// the agent appends what is missing afterwards.
-func validName(obj metav1.Object) (restore func()) {
-	if obj.GetName() != "" || obj.GetGenerateName() == "" {
-		return func() {}
+// internal makes Kubernetes' own form of an object, which its rules are for.
+// The two share nothing.
+func internal[V interface {
+	Object
+	DeepCopy() V
+}, I any](v V, convert func(V, *I, conversion.Scope) error) (*I, error) {
+	var i I
+	if err := convert(v.DeepCopy(), &i, nil); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s %s: %v", v.GetObjectKind().GroupVersionKind().Kind, nameOf(v), err))
 	}
-	obj.SetName(obj.GetGenerateName() + "xxxxx")
-	return func() { obj.SetName("") }
+	return &i, nil
 }

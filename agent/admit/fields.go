@@ -1,26 +1,20 @@
 package admit
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// byPath finds the table's entries.
-var byPath = func() map[string]Field {
-	m := make(map[string]Field, len(Table))
-	for _, f := range Table {
-		m[f.Path] = f
-	}
-	return m
-}()
-
-// normal is the path by which the table knows a field.
+// normal is the path by which the table knows a field: init containers are
+// containers, and the three probes are "probe".
 func normal(path string) string {
 	path = strings.Replace(path, "initContainers[]", "containers[]", 1)
 	for _, kind := range []string{"livenessProbe", "readinessProbe", "startupProbe"} {
@@ -31,110 +25,109 @@ func normal(path string) string {
 	return path
 }
 
-// checkFields holds what a manifest says, not what defaults add, against the
-// table: what is refused, all of it, and what is warned of.
-func checkFields(raw []byte) (refused field.ErrorList, warnings []string, err error) {
-	var manifest struct {
-		Spec map[string]any `json:"spec"`
-	}
-	if err := json.Unmarshal(raw, &manifest); err != nil {
-		return nil, nil, err
-	}
-	w := walker{}
-	w.object(manifest.Spec, "", field.NewPath("spec"))
-	return w.refused, w.warnings, nil
-}
-
-// walker goes through a manifest. path is as the table has it, at as a person
-// finds it.
-type walker struct {
-	refused  field.ErrorList
-	warnings []string
-}
-
-func (w *walker) object(m map[string]any, path string, at *field.Path) {
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		below := strings.TrimPrefix(path+"."+key, ".")
-		w.value(m[key], below, at.Child(key))
-	}
-}
-
-func (w *walker) value(v any, path string, at *field.Path) {
-	entry, known := byPath[normal(path)]
-	if !known {
-		entry, known = byPath[normal(parent(path))+"{}"]
-	}
-	if known && entry.Support != Honoured {
-		w.judge(v, path, entry, at)
-		return
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		w.object(v, path, at)
-	case []any:
-		for i, item := range v {
-			w.value(item, path+"[]", at.Index(i))
-		}
-	}
-}
-
-// parent of a map's key.
-func parent(path string) string {
-	if i := strings.LastIndexByte(path, '.'); i >= 0 {
-		return path[:i]
-	}
-	return ""
-}
-
-func (w *walker) judge(v any, path string, f Field, at *field.Path) {
-	// An empty volume source still says which kind it is.
-	if isEmpty(v) && !strings.HasPrefix(path, "volumes[].") || fine(v, f) {
-		return
-	}
-	if f.Support == Meaningless {
-		w.warnings = append(w.warnings, fmt.Sprintf("%s: it has no meaning here: %s", at, f.Why))
-		return
-	}
-	text := "not supported yet: " + at.String()
-	if f.Why != "" {
-		text += " (" + f.Why + ")"
-	}
-	w.refused = append(w.refused, field.Forbidden(at, text))
-}
-
-func isEmpty(v any) bool {
-	switch v := v.(type) {
-	case nil:
+// isLeaf: types that are structs to Go and a single value to Kubernetes.
+func isLeaf(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[resource.Quantity](), reflect.TypeFor[intstr.IntOrString](), reflect.TypeFor[metav1.Time]():
 		return true
-	case map[string]any:
-		return len(v) == 0
-	case []any:
-		return len(v) == 0
-	case string:
-		return v == ""
 	}
 	return false
 }
 
-// fine tells a value that needs no support. One inside an object (os.name)
-// counts as the object.
-func fine(v any, f Field) bool {
-	if m, ok := v.(map[string]any); ok && len(m) == 1 {
-		for _, only := range m {
-			return fine(only, f)
-		}
-	}
-	return slices.Contains(f.Fine, text(v))
+// jsonName is a field's key; empty for one whose fields count as the outer's.
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
 }
 
-func text(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+// check holds what a spec says against the table, before defaults are added to
+// it: everything that is refused, and everything to be warned of.
+func (t table) check(spec *corev1.PodSpec) (field.ErrorList, []string) {
+	w := walk{table: t}
+	w.fields(reflect.ValueOf(spec).Elem(), "", field.NewPath("spec"))
+	return w.refused, w.warnings
+}
+
+// walk goes through a value. path is a field's as the table has it, at as a
+// person finds it.
+type walk struct {
+	table    table
+	refused  field.ErrorList
+	warnings []string
+}
+
+func (w *walk) fields(v reflect.Value, path string, at *field.Path) {
+	for i := range v.NumField() {
+		name := jsonName(v.Type().Field(i))
+		if name == "" {
+			w.fields(v.Field(i), path, at)
+			continue
+		}
+		w.field(v.Field(i), strings.TrimPrefix(path+"."+name, "."), at.Child(name))
 	}
-	return ""
+}
+
+// field judges what is set, and otherwise goes on below it.
+func (w *walk) field(v reflect.Value, path string, at *field.Path) {
+	if unset(v) {
+		return
+	}
+	if f, ok := w.table[normal(path)]; ok && f.Support != Honoured {
+		w.judge(v, f, at)
+		return
+	}
+	w.below(reflect.Indirect(v), path, at)
+}
+
+func (w *walk) below(v reflect.Value, path string, at *field.Path) {
+	switch {
+	case v.Kind() == reflect.Struct && !isLeaf(v.Type()):
+		w.fields(v, path, at)
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			w.below(reflect.Indirect(v.Index(i)), path+"[]", at.Index(i))
+		}
+	case v.Kind() == reflect.Map:
+		w.keys(v, path, at)
+	}
+}
+
+// keys: a key has an entry of its own or falls under that of all.
+func (w *walk) keys(m reflect.Value, path string, at *field.Path) {
+	keys := m.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, k := range keys {
+		own := path + "{" + k.String() + "}"
+		if _, ok := w.table[normal(own)]; !ok {
+			own = path + "{}"
+		}
+		if f := w.table[normal(own)]; f.Support != Honoured {
+			w.judge(m.MapIndex(k), f, at.Key(k.String()))
+		}
+	}
+}
+
+// unset: absent, or empty, which Kubernetes takes for absent. An empty struct
+// that is pointed to is there.
+func unset(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		return v.Len() == 0
+	}
+	return v.IsZero()
+}
+
+func (w *walk) judge(v reflect.Value, f Field, at *field.Path) {
+	if slices.Contains(f.Fine, fmt.Sprint(reflect.Indirect(v))) {
+		return
+	}
+	if f.Support == Meaningless {
+		w.warnings = append(w.warnings, fmt.Sprintf("%s: it has no meaning here: %s", at, f.Note))
+		return
+	}
+	text := "not supported yet: " + at.String()
+	if f.Note != "" {
+		text += " (" + f.Note + ")"
+	}
+	w.refused = append(w.refused, field.Forbidden(at, text))
 }

@@ -1,14 +1,14 @@
 package admit
 
 import (
+	"crypto/tls"
 	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/kubernetes/pkg/apis/core"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	k8sv1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	corevalidation "k8s.io/kubernetes/pkg/apis/core/validation"
 )
@@ -19,31 +19,29 @@ func admitConfigMap(raw []byte, old runtime.Object) (Result, error) {
 		return Result{}, err
 	}
 	defer validName(c)()
+	out := Result{Object: c, Warnings: metaWarnings(c), Change: Spec}
 	before, update := old.(*corev1.ConfigMap)
 	if update {
 		inherit(c, before)
+		same := equality.Semantic.DeepEqual(c.Data, before.Data) &&
+			equality.Semantic.DeepEqual(c.BinaryData, before.BinaryData) &&
+			equality.Semantic.DeepEqual(c.Immutable, before.Immutable)
+		out.Change = difference(same, c, before)
 	}
-	now, was := &core.ConfigMap{}, &core.ConfigMap{}
-	if err := k8sv1.Convert_v1_ConfigMap_To_core_ConfigMap(c.DeepCopy(), now, nil); err != nil {
-		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("ConfigMap %s: %v", nameOf(c), err))
+	errs := checkUID(c)
+	now, err := internal(c, k8sv1.Convert_v1_ConfigMap_To_core_ConfigMap)
+	if err != nil {
+		return Result{}, err
 	}
 	if !update {
-		if errs := corevalidation.ValidateConfigMap(now); len(errs) > 0 {
-			return Result{}, invalid("ConfigMap", c.Name, errs)
-		}
-		return Result{Object: c, Change: Spec}, nil
+		return out, invalid("ConfigMap", c.Name, append(errs, corevalidation.ValidateConfigMap(now)...))
 	}
-	if err := k8sv1.Convert_v1_ConfigMap_To_core_ConfigMap(before.DeepCopy(), was, nil); err != nil {
-		return Result{}, apierrors.NewInternalError(err)
+	was, err := internal(before, k8sv1.Convert_v1_ConfigMap_To_core_ConfigMap)
+	if err != nil {
+		return Result{}, err
 	}
-	now.ResourceVersion, was.ResourceVersion = "1", "1" // validation insists on one
-	if errs := corevalidation.ValidateConfigMapUpdate(now, was); len(errs) > 0 {
-		return Result{}, invalid("ConfigMap", c.Name, errs)
-	}
-	same := equality.Semantic.DeepEqual(c.Data, before.Data) &&
-		equality.Semantic.DeepEqual(c.BinaryData, before.BinaryData) &&
-		equality.Semantic.DeepEqual(c.Immutable, before.Immutable)
-	return Result{Object: c, Change: difference(same, c, before)}, nil
+	align(now, was)
+	return out, invalid("ConfigMap", c.Name, append(errs, corevalidation.ValidateConfigMapUpdate(now, was)...))
 }
 
 func admitSecret(raw []byte, old runtime.Object) (Result, error) {
@@ -54,30 +52,28 @@ func admitSecret(raw []byte, old runtime.Object) (Result, error) {
 	defer validName(s)()
 	takeStringData(s)
 	k8sv1.SetObjectDefaults_Secret(s)
+	out := Result{Object: s, Warnings: append(metaWarnings(s), secretWarnings(s)...), Change: Spec}
 	before, update := old.(*corev1.Secret)
 	if update {
 		inherit(s, before)
+		same := s.Type == before.Type && equality.Semantic.DeepEqual(s.Data, before.Data) &&
+			equality.Semantic.DeepEqual(s.Immutable, before.Immutable)
+		out.Change = difference(same, s, before)
 	}
-	now, was := &core.Secret{}, &core.Secret{}
-	if err := k8sv1.Convert_v1_Secret_To_core_Secret(s.DeepCopy(), now, nil); err != nil {
-		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("Secret %s: %v", nameOf(s), err))
+	errs := checkUID(s)
+	now, err := internal(s, k8sv1.Convert_v1_Secret_To_core_Secret)
+	if err != nil {
+		return Result{}, err
 	}
 	if !update {
-		if errs := corevalidation.ValidateSecret(now); len(errs) > 0 {
-			return Result{}, invalid("Secret", s.Name, errs)
-		}
-		return Result{Object: s, Change: Spec}, nil
+		return out, invalid("Secret", s.Name, append(errs, corevalidation.ValidateSecret(now)...))
 	}
-	if err := k8sv1.Convert_v1_Secret_To_core_Secret(before.DeepCopy(), was, nil); err != nil {
-		return Result{}, apierrors.NewInternalError(err)
+	was, err := internal(before, k8sv1.Convert_v1_Secret_To_core_Secret)
+	if err != nil {
+		return Result{}, err
 	}
-	now.ResourceVersion, was.ResourceVersion = "1", "1" // validation insists on one
-	if errs := corevalidation.ValidateSecretUpdate(now, was); len(errs) > 0 {
-		return Result{}, invalid("Secret", s.Name, errs)
-	}
-	same := s.Type == before.Type && equality.Semantic.DeepEqual(s.Data, before.Data) &&
-		equality.Semantic.DeepEqual(s.Immutable, before.Immutable)
-	return Result{Object: s, Change: difference(same, s, before)}, nil
+	align(now, was)
+	return out, invalid("Secret", s.Name, append(errs, corevalidation.ValidateSecretUpdate(now, was)...))
 }
 
 // takeStringData moves the write-only form into data, as an API server does.
@@ -93,4 +89,17 @@ func takeStringData(s *corev1.Secret) {
 		data[k] = []byte(v)
 	}
 	s.Data, s.StringData = data, nil
+}
+
+// secretWarnings are an API server's, and what takes a control plane.
+func secretWarnings(s *corev1.Secret) []string {
+	switch s.Type {
+	case corev1.SecretTypeTLS:
+		if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
+			return []string{err.Error()}
+		}
+	case corev1.SecretTypeServiceAccountToken:
+		return []string{fmt.Sprintf("%s: there is no control plane that would put a token into it", field.NewPath("type"))}
+	}
+	return nil
 }

@@ -16,78 +16,93 @@ const (
 )
 
 // Field is one entry of the table. Its path is that of the JSON, below spec;
-// "[]" stands for any index and "{}" for any key. An entry that is not
-// Honoured stands for everything below it as well; an honoured one only for
-// itself, so that a field that Kubernetes adds is not honoured by accident.
+// "[]" stands for any index, "{}" for any key that has no entry of its own
+// ("{cpu}"). An entry that is not Honoured stands for everything below it as
+// well; an honoured one only for itself, so that a field that Kubernetes adds
+// is not honoured by accident.
 type Field struct {
 	Path    string
 	Support Support
-	// Why is for people: what to do instead, or why it has no meaning.
-	Why string
-	// Fine are values that need no support: they ask for what is anyway.
+	// Note is for people: why it has no meaning, or how far it goes.
+	Note string
+	// Fine are values that are neither refused nor warned of.
 	Fine []string
 }
 
-// Table has every field of a pod's spec. Init containers' are those of
-// containers, and the three probes' those of "probe".
-var Table = buildTable()
+// table has the entries by path.
+type table map[string]Field
 
-func buildTable() []Field {
-	table := []Field{
+func newTable() table {
+	t := table{}
+	for _, f := range Fields() {
+		t[f.Path] = f
+	}
+	return t
+}
+
+// Fields has an entry for every field of a pod's spec. Init containers' are those of
+// containers, and the three probes' those of "probe".
+func Fields() []Field {
+	fields := []Field{
 		{Path: "activeDeadlineSeconds", Support: Refused},
-		{Path: "affinity", Support: Meaningless, Why: "there is one node"},
-		{Path: "automountServiceAccountToken", Support: Meaningless, Why: "no token is mounted: there is no control plane to ask for one", Fine: []string{"false"}},
+		{Path: "affinity", Support: Meaningless, Note: "there is one node"},
+		{Path: "automountServiceAccountToken", Support: Meaningless, Note: "no token is mounted: there is no control plane to ask for one", Fine: []string{"false"}},
+		{Path: "dnsPolicy", Support: Honoured, Note: "there is no cluster DNS: ClusterFirst is Default, as in a kubelet without one"},
+		{Path: "enableServiceLinks", Support: Honoured, Note: "there are no Services to link to"},
 		{Path: "ephemeralContainers", Support: Refused},
 		{Path: "evictionResponders", Support: Refused},
-		{Path: "hostUsers", Support: Refused, Fine: []string{"true"}},
+		{Path: "hostUsers", Support: Refused, Note: "only true", Fine: []string{"true"}},
 		{Path: "hostnameOverride", Support: Refused},
-		{Path: "nodeSelector", Support: Meaningless, Why: "there is one node"},
-		{Path: "os", Support: Refused, Fine: []string{"linux"}},
+		{Path: "nodeName", Support: Honoured, Note: "it must be this node's name"},
+		{Path: "nodeSelector", Support: Meaningless, Note: "there is one node"},
+		{Path: "os.name", Support: Refused, Note: "only linux", Fine: []string{"linux"}},
 		{Path: "overhead", Support: Refused},
-		{Path: "preemptionPolicy", Support: Meaningless, Why: "no pod is preempted", Fine: []string{"PreemptLowerPriority"}},
-		{Path: "priority", Support: Meaningless, Why: "no pod is preempted", Fine: []string{"0"}},
-		{Path: "priorityClassName", Support: Meaningless, Why: "no pod is preempted"},
+		{Path: "preemptionPolicy", Support: Meaningless, Note: "no pod is preempted", Fine: []string{"PreemptLowerPriority"}},
+		{Path: "priority", Support: Meaningless, Note: "no pod is preempted", Fine: []string{"0"}},
+		{Path: "priorityClassName", Support: Meaningless, Note: "no pod is preempted"},
 		{Path: "resourceClaims", Support: Refused},
-		{Path: "resources", Support: Refused},
+		{Path: "resources", Support: Refused, Note: "only those of containers"},
 		{Path: "runtimeClassName", Support: Refused},
-		{Path: "schedulerName", Support: Meaningless, Why: "there is no scheduler", Fine: []string{"default-scheduler"}},
+		{Path: "schedulerName", Support: Meaningless, Note: "there is no scheduler", Fine: []string{"default-scheduler"}},
 		{Path: "schedulingGates", Support: Refused},
 		{Path: "schedulingGroup", Support: Refused},
 		{Path: "securityContext.seLinuxChangePolicy", Support: Refused},
 		{Path: "securityContext.seLinuxOptions", Support: Refused},
-		{Path: "securityContext.supplementalGroupsPolicy", Support: Refused, Fine: []string{"Merge"}},
+		{Path: "securityContext.supplementalGroupsPolicy", Support: Refused, Note: "only Merge", Fine: []string{"Merge"}},
 		{Path: "securityContext.windowsOptions", Support: Refused},
-		{Path: "serviceAccount", Support: Meaningless, Why: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
-		{Path: "serviceAccountName", Support: Meaningless, Why: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
-		{Path: "tolerations", Support: Meaningless, Why: "the node has no taints"},
-		{Path: "topologySpreadConstraints", Support: Meaningless, Why: "there is one node"},
+		{Path: "serviceAccount", Support: Meaningless, Note: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
+		{Path: "serviceAccountName", Support: Meaningless, Note: "there are no service accounts, and no token is mounted", Fine: []string{"default"}},
+		{Path: "tolerations", Support: Meaningless, Note: "the node has no taints"},
+		{Path: "topologySpreadConstraints", Support: Meaningless, Note: "there is one node"},
 		{Path: "containers[].env[].valueFrom.fileKeyRef", Support: Refused},
 		{Path: "containers[].lifecycle", Support: Refused},
-		{Path: "containers[].resizePolicy", Support: Refused},
+		{Path: "containers[].resizePolicy[].restartPolicy", Support: Refused, Fine: []string{"NotRequired"}},
 		{Path: "containers[].resources.claims", Support: Refused},
-		{Path: "containers[].resources.limits{}", Support: Refused, Why: "only cpu and memory are"},
-		{Path: "containers[].resources.requests{}", Support: Refused, Why: "only cpu and memory are"},
-		{Path: "containers[].restartPolicy", Support: Refused},
+		{Path: "containers[].resources.limits{}", Support: Refused, Note: "only cpu and memory"},
+		{Path: "containers[].resources.requests{}", Support: Refused, Note: "only cpu and memory"},
+		{Path: "containers[].restartPolicy", Support: Refused, Note: "only that of the pod"},
 		{Path: "containers[].restartPolicyRules", Support: Refused},
 		{Path: "containers[].securityContext.seLinuxOptions", Support: Refused},
 		{Path: "containers[].securityContext.windowsOptions", Support: Refused},
 		{Path: "containers[].volumeDevices", Support: Refused},
 		{Path: "containers[].volumeMounts[].bindMountOptions", Support: Refused},
-		{Path: "probe.grpc", Support: Refused},
-		{Path: "probe.httpGet.protocol", Support: Refused},
+		{Path: "probe.grpc", Support: Refused, Note: "only exec, httpGet and tcpSocket"},
+		{Path: "probe.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
 		{Path: "volumes[].configMap.defaultUser", Support: Refused},
 		{Path: "volumes[].configMap.items[].user", Support: Refused},
+		{Path: "volumes[].emptyDir.medium", Support: Refused, Note: "only Memory", Fine: []string{"Memory"}},
 		{Path: "volumes[].emptyDir.mode", Support: Refused},
+		{Path: "volumes[].emptyDir.sizeLimit", Support: Honoured, Note: "enforced for medium Memory only; accepted with a warning for others"},
 		{Path: "volumes[].secret.defaultUser", Support: Refused},
 		{Path: "volumes[].secret.items[].user", Support: Refused},
 	}
 	for _, kind := range strings.Fields(otherVolumes) {
-		table = append(table, Field{Path: "volumes[]." + kind, Support: Refused})
+		fields = append(fields, Field{Path: "volumes[]." + kind, Support: Refused})
 	}
 	for _, path := range strings.Fields(honoured) {
-		table = append(table, Field{Path: path, Support: Honoured})
+		fields = append(fields, Field{Path: path, Support: Honoured})
 	}
-	return table
+	return fields
 }
 
 const otherVolumes = `
@@ -97,8 +112,8 @@ const otherVolumes = `
 
 const honoured = `
 	dnsConfig.nameservers[] dnsConfig.options[].name dnsConfig.options[].value dnsConfig.searches[]
-	dnsPolicy enableServiceLinks hostAliases[].hostnames[] hostAliases[].ip hostIPC hostNetwork hostPID
-	hostname imagePullSecrets[].name nodeName readinessGates[].conditionType restartPolicy setHostnameAsFQDN
+	hostAliases[].hostnames[] hostAliases[].ip hostIPC hostNetwork hostPID
+	hostname imagePullSecrets[].name readinessGates[].conditionType restartPolicy setHostnameAsFQDN
 	shareProcessNamespace subdomain terminationGracePeriodSeconds
 
 	securityContext.appArmorProfile.localhostProfile securityContext.appArmorProfile.type
@@ -124,8 +139,9 @@ const honoured = `
 	containers[].envFrom[].secretRef.name containers[].envFrom[].secretRef.optional
 	containers[].ports[].containerPort containers[].ports[].hostIP containers[].ports[].hostPort
 	containers[].ports[].name containers[].ports[].protocol
-	containers[].resources.limits.cpu containers[].resources.limits.memory
-	containers[].resources.requests.cpu containers[].resources.requests.memory
+	containers[].resizePolicy[].resourceName
+	containers[].resources.limits{cpu} containers[].resources.limits{memory}
+	containers[].resources.requests{cpu} containers[].resources.requests{memory}
 	containers[].securityContext.allowPrivilegeEscalation
 	containers[].securityContext.appArmorProfile.localhostProfile
 	containers[].securityContext.appArmorProfile.type
@@ -147,7 +163,7 @@ const honoured = `
 
 	volumes[].name volumes[].configMap.defaultMode volumes[].configMap.items[].key
 	volumes[].configMap.items[].mode volumes[].configMap.items[].path volumes[].configMap.name
-	volumes[].configMap.optional volumes[].emptyDir.medium volumes[].emptyDir.sizeLimit
+	volumes[].configMap.optional
 	volumes[].hostPath.path volumes[].hostPath.type volumes[].secret.defaultMode
 	volumes[].secret.items[].key volumes[].secret.items[].mode volumes[].secret.items[].path
 	volumes[].secret.optional volumes[].secret.secretName`
