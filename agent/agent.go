@@ -59,6 +59,7 @@ type Agent struct {
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker // guarded by mu
+	waiting []func()              // for readiness; guarded by mu
 	running sync.WaitGroup
 	// life is set by Run, before workers start.
 	life context.Context
@@ -98,7 +99,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	keeperLife, endKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	parts.Go(func() { a.keeper.run(keeperLife) })
 	a.adopt(st)
-	a.ready.Store(true)
+	a.setReady()
 	parts.Go(func() { a.listen(ctx) })
 	parts.Go(func() { a.sweep(ctx) })
 	parts.Go(func() { a.keepEvents(ctx) })
@@ -109,6 +110,27 @@ func (a *Agent) Run(ctx context.Context) error {
 	endKeeper()
 	parts.Wait()
 	return a.flushEvents()
+}
+
+// onReady runs f once the known pods are taken up; at once if they are.
+func (a *Agent) onReady(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ready.Load() {
+		f()
+		return
+	}
+	a.waiting = append(a.waiting, f)
+}
+
+func (a *Agent) setReady() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready.Store(true)
+	for _, f := range a.waiting {
+		f()
+	}
+	a.waiting = nil
 }
 
 // adopt gives every pod of the store its worker.

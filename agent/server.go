@@ -47,7 +47,9 @@ func (a *Agent) Serve(ctx context.Context, listeners ...net.Listener) error {
 	poddv1.RegisterNodeServer(srv, &node{a: a})
 	poddv1.RegisterProvidersServer(srv, providers{})
 	alive := health.NewServer()
+	alive.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(srv, alive)
+	a.onReady(func() { alive.SetServingStatus("", healthpb.HealthCheckResponse_SERVING) })
 	reflection.Register(srv)
 
 	errs := make(chan error, len(listeners))

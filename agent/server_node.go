@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -13,6 +14,8 @@ import (
 // Version is what Node.Version tells of this program; the rest is the host's.
 type Version struct {
 	Version, Commit, Go, Kubernetes string
+	// Runtime is the OCI runtime's, Cgroup "v1" or "v2".
+	Runtime, Cgroup string
 }
 
 // node serves podd.v1.Node.
@@ -42,8 +45,9 @@ func (n *node) Version(ctx context.Context, _ *poddv1.VersionRequest) (*poddv1.V
 	v := n.a.cfg.Version
 	return &poddv1.VersionResponse{
 		Version: v.Version, Commit: v.Commit, GoVersion: v.Go, KubernetesVersion: v.Kubernetes,
-		ContainerdVersion: host.Status.NodeInfo.ContainerRuntimeVersion,
-		KernelVersion:     host.Status.NodeInfo.KernelVersion,
+		ContainerdVersion: strings.TrimPrefix(host.Status.NodeInfo.ContainerRuntimeVersion, "containerd://"),
+		RuntimeVersion:    v.Runtime, CgroupVersion: v.Cgroup,
+		KernelVersion: host.Status.NodeInfo.KernelVersion,
 	}, nil
 }
 

@@ -258,7 +258,7 @@ func (n *node) pid(pod, container string) int {
 func (n *node) containerdPID() int {
 	n.t.Helper()
 	for _, p := range n.processes() {
-		if strings.Contains(p.command, "bundle/containerd --") || strings.Contains(p.command, "bundle/containerd -c") {
+		if strings.HasPrefix(p.command, "containerd --config") {
 			return p.pid
 		}
 	}

@@ -57,7 +57,7 @@ func (n *node) checkHost() {
 		}
 	}
 	n.checkNetwork()
-	for _, dir := range []string{"run/netns", "run/io", "run/exec", "run/pods", "run/cni/pods", "run/cni/leases", "lib/pods", "log"} {
+	for _, dir := range []string{"run/netns", "run/io", "run/exec", "run/pods", "run/cni/leases", "lib/cni", "lib/pods", "log"} {
 		entries, _ := os.ReadDir(n.path(dir))
 		for _, e := range entries {
 			n.t.Errorf("leak: file %s/%s", dir, e.Name())

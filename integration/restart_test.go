@@ -91,7 +91,7 @@ func TestPoddStopsInGoodOrder(t *testing.T) {
 	pid := n.pid("counts", "main")
 	n.stop()
 	for _, p := range n.processes() {
-		if strings.Contains(p.command, "bundle/containerd ") {
+		if strings.HasPrefix(p.command, "containerd --config") {
 			t.Errorf("containerd runs on: %s", p.command)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
+	"github.com/podd-io/podd/runtime/cgroup"
 )
 
 // agentConfig hands the agent everything it works with.
@@ -43,6 +44,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store) (agent.Config, e
 		Working: p.containers.Ready,
 		Version: agent.Version{
 			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
+			Runtime: p.ociRuntime, Cgroup: cgroup.Version(),
 		},
 		ConfigYAML: text,
 		Log:        d.log,

@@ -26,6 +26,8 @@ type parts struct {
 	cgroups    *cgroup.Cgroups
 	logs       *logfile.Logs
 	host       *host.Host
+	// ociRuntime is its version.
+	ociRuntime string
 }
 
 // assemble connects to containerd and makes the parts. The caller closes
@@ -40,6 +42,7 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 	if p.host, err = host.New(p.hostConfig(cfg)); err != nil {
 		return nil, err
 	}
+	p.ociRuntime = bundle.RuntimeVersion(ctx)
 	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
 		return nil, err
 	}

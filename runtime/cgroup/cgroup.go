@@ -187,3 +187,11 @@ func hierarchies() ([]string, error) {
 func failure(reason string, err error) error {
 	return &pod.Failure{Kind: pod.Transient, Reason: reason, Message: err.Error()}
 }
+
+// Version is this host's: "v1" (hybrid included) or "v2".
+func Version() string {
+	if cgroups.IsCgroup2UnifiedMode() {
+		return "v2"
+	}
+	return "v1"
+}

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // installedBundle is where a package puts the bundle.
@@ -60,4 +62,18 @@ func (b Bundle) Path(path string) string {
 		return b.Dir
 	}
 	return b.Dir + string(filepath.ListSeparator) + path
+}
+
+// RuntimeVersion asks runc what it is; it is empty when there is none to ask.
+func (b Bundle) RuntimeVersion(ctx context.Context) string {
+	program := "runc"
+	if b.Dir != "" {
+		program = filepath.Join(b.Dir, program)
+	}
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimPrefix(first, "runc version ")
 }
