@@ -41,7 +41,7 @@ func TestKubernetesManifests(t *testing.T) {
 		},
 		"command-demo": func(t *testing.T) {
 			n.phase("command-demo", "Succeeded")
-			has(t, n.podctl("logs", "command-demo"), "command-demo\nhello from $(AUTHOR)\n")
+			has(t, n.podctl("logs", "command-demo"), "hello from $(AUTHOR) $(AUTHOR) $(NOBODY_SET_THIS)\n")
 		},
 		"dapi-envars-fieldref": func(t *testing.T) {
 			n.phase("dapi-envars-fieldref", "Succeeded")
@@ -63,7 +63,7 @@ func TestKubernetesManifests(t *testing.T) {
 		"security-context-demo": func(t *testing.T) {
 			n.ready("security-context-demo")
 			has(t, inside("security-context-demo", "sh", "-c", "id; echo hello > /data/demo/testfile; ls -l /data/demo"),
-				"uid=1000(app) gid=3000 groups=2000,3000,4000", "1000     2000")
+				"uid=1000(app) gid=3000 groups=50(staff),2000,3000,4000", "app      2000")
 		},
 		"liveness-exec": func(t *testing.T) {
 			n.eventually(30*time.Second, "it is restarted", func() error {

@@ -9,14 +9,17 @@
 package main
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // maxEntry bounds one entry, in bytes.
@@ -55,7 +58,23 @@ func main() {
 	mux.HandleFunc("POST /entries", s.guarded(s.add))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	log.Println("the store keeps its entries in", s.path)
-	log.Fatal(http.ListenAndServe(address, mux))
+	serve(address, mux)
+}
+
+// serve ends when it is asked to: as the first process of a container it would
+// not be ended by TERM otherwise.
+func serve(at string, handler http.Handler) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	srv := &http.Server{Addr: at, Handler: handler}
+	go func() {
+		<-ctx.Done()
+		srv.Shutdown(context.Background())
+	}()
+	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		log.Fatal(err)
+	}
+	log.Println("asked to end; the guestbook is closed")
 }
 
 func (s *store) guarded(next http.HandlerFunc) http.HandlerFunc {

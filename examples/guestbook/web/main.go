@@ -8,13 +8,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -50,7 +54,23 @@ func main() {
 	mux.HandleFunc("GET /healthz", func(out http.ResponseWriter, _ *http.Request) { io.WriteString(out, "ok\n") })
 	mux.HandleFunc("GET /readyz", w.ready)
 	log.Printf("the guestbook %q is open on :8080", w.title)
-	log.Fatal(http.ListenAndServe(":8080", mux))
+	serve(":8080", mux)
+}
+
+// serve ends when it is asked to: as the first process of a container it would
+// not be ended by TERM otherwise.
+func serve(at string, handler http.Handler) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	srv := &http.Server{Addr: at, Handler: handler}
+	go func() {
+		<-ctx.Done()
+		srv.Shutdown(context.Background())
+	}()
+	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		log.Fatal(err)
+	}
+	log.Println("asked to end; the guestbook is closed")
 }
 
 func (w *web) ask(method, path, body string) (string, error) {
