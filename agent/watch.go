@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 	"sync"
-
-	"github.com/podd-io/podd/agent/store"
 )
 
 // change is one step from a revision to the next. Without old it is an
@@ -12,13 +10,6 @@ import (
 type change struct {
 	revision uint64
 	old, new *Entry
-}
-
-func (c change) key() store.Key {
-	if c.new != nil {
-		return c.new.Key
-	}
-	return c.old.Key
 }
 
 // historyLength is how far back a watch can be resumed.

@@ -109,10 +109,10 @@ func (d *decision) begin() {
 }
 
 // want puts an action on the list, unless its subject is taken or it failed
-// and has to wait. It says whether the action is on the list.
-func (d *decision) want(a Action) bool {
+// and has to wait.
+func (d *decision) want(a Action) {
 	if d.taken[a.Subject] {
-		return false
+		return
 	}
 	key := retryKey(a)
 	d.wanted[key] = true
@@ -120,13 +120,12 @@ func (d *decision) want(a Action) bool {
 		if r, ok := held[key]; ok {
 			if due := r.due(d.retryPolicy()); due.After(d.now) {
 				d.wake(due)
-				return false
+				return
 			}
 		}
 	}
 	d.taken[a.Subject] = true
 	d.out.Do = append(d.out.Do, a)
-	return true
 }
 
 // wake makes sure that Decide is called again at t, which is after now.
