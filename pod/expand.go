@@ -1,11 +1,36 @@
 package pod
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // expand replaces $(NAME) by the value of the variable NAME. $$ stands for $,
 // and a reference to what is not there stays as it is written: the rules of
 // Kubernetes for command, args and env.
 func expand(s string, vars map[string]string) string {
+	return expandBy(s, func(name string) (string, bool) {
+		value, ok := vars[name]
+		return value, ok
+	})
+}
+
+// ExpandSubPath expands a volume mount's subPathExpr from its container's
+// variables, given as NAME=value. Unlike elsewhere, all must be there.
+func ExpandSubPath(expr string, env []string) (string, error) {
+	vars := lookup(env)
+	var missing error
+	path := expandBy(expr, func(name string) (string, bool) {
+		value, ok := vars[name]
+		if !ok && missing == nil {
+			missing = fmt.Errorf("missing value for %q", name)
+		}
+		return value, ok
+	})
+	return path, missing
+}
+
+func expandBy(s string, value func(name string) (string, bool)) string {
 	var b strings.Builder
 	for {
 		i := strings.IndexByte(s, '$')
@@ -14,7 +39,7 @@ func expand(s string, vars map[string]string) string {
 			return b.String()
 		}
 		b.WriteString(s[:i])
-		text, length := reference(s[i:], vars)
+		text, length := reference(s[i:], value)
 		b.WriteString(text)
 		s = s[i+length:]
 	}
@@ -22,7 +47,7 @@ func expand(s string, vars map[string]string) string {
 
 // reference is what the text that begins with $ and something more stands for
 // at its beginning, and how much of it.
-func reference(s string, vars map[string]string) (string, int) {
+func reference(s string, value func(name string) (string, bool)) (string, int) {
 	switch s[1] {
 	case '$':
 		return "$", 2
@@ -31,8 +56,8 @@ func reference(s string, vars map[string]string) (string, int) {
 		if end < 0 {
 			return "$(", 2
 		}
-		if value, ok := vars[s[2:end]]; ok {
-			return value, end + 1
+		if text, ok := value(s[2:end]); ok {
+			return text, end + 1
 		}
 		return s[:end+1], end + 1
 	}

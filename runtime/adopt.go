@@ -2,10 +2,12 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/errdefs"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,7 +18,7 @@ import (
 // first pod is looked at.
 func (c *Client) Adopt(ctx context.Context) error {
 	ctx = c.Context(ctx)
-	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%s", LabelKind, KindContainer))
+	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%q", LabelKind, KindContainer))
 	if err != nil {
 		return Failure(fmt.Errorf("list containers: %w", err), "")
 	}
@@ -24,25 +26,29 @@ func (c *Client) Adopt(ctx context.Context) error {
 	for _, rec := range recs {
 		known[rec.ID] = true
 		c.Remember(rec.ID, types.UID(rec.Labels[LabelPodUID]))
-		task, err := c.task(ctx, rec.ID)
-		if err != nil {
-			return Failure(fmt.Errorf("look at container %s: %w", rec.ID, err), "")
-		}
-		if task == nil {
-			continue
-		}
-		f := c.fifos(rec.ID, rec.Labels[LabelStdin] == "true", rec.Labels[LabelTTY] == "true")
-		if _, err := os.Stat(f.config.Stdout); err != nil {
-			c.log.Warn("a running container's output has no FIFO any more; its further output is lost",
-				zap.String("container", rec.ID), zap.Error(err))
-			continue
-		}
-		if err := c.pump(rec.ID, rec.Labels[LabelLogPath], f); err != nil {
-			return err
+		if err := c.adoptOutput(ctx, rec); err != nil {
+			return Failure(fmt.Errorf("adopt container %s: %w", rec.ID, err), "")
 		}
 	}
 	c.sweepFIFOs(known)
 	return c.sweepLeases(ctx)
+}
+
+// adoptOutput goes on reading where an earlier podd was interrupted. It ends by
+// itself if the container has.
+func (c *Client) adoptOutput(ctx context.Context, rec containers.Container) error {
+	task, err := c.task(ctx, rec.ID)
+	if err != nil || task == nil {
+		return err
+	}
+	f := c.containerFIFOs(rec.ID, rec.Labels[LabelStdin] == "true", rec.Labels[LabelTTY] == "true")
+	_, err = c.startPump(rec.ID, rec.Labels[LabelLogPath], f, false)
+	if errors.Is(err, os.ErrNotExist) {
+		c.log.Warn("a container's FIFOs are gone; its further output is lost",
+			zap.String("container", rec.ID), zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 // sweepLeases ends the leases of what an earlier podd had in flight when it
@@ -61,8 +67,10 @@ func (c *Client) sweepLeases(ctx context.Context) error {
 	return nil
 }
 
-// sweepFIFOs removes those of containers that are no more.
+// sweepFIFOs removes those of containers that are no more, and those of exec'd
+// processes, whose callers are no more.
 func (c *Client) sweepFIFOs(known map[string]bool) {
+	os.RemoveAll(c.execDir())
 	dir := filepath.Join(c.cfg.RunDir, "io")
 	entries, _ := os.ReadDir(dir) // absent: nothing to sweep
 	for _, e := range entries {

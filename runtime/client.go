@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/sync/singleflight"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -52,15 +54,13 @@ type Client struct {
 	cfg   Config
 	cd    *containerd.Client
 	log   *zap.Logger
-	pulls singleflight.Group
+	pulls flights
 	slots *semaphore.Weighted
-	// life lasts from Connect to Close: containers' output is read that long.
-	life context.Context
-	end  context.CancelFunc
 
 	mu    sync.Mutex
 	pumps map[string]*pump     // by container id; guarded by mu
 	owner map[string]types.UID // container id to pod; guarded by mu
+	known map[string]described // images by name; guarded by mu
 }
 
 // Connect connects to containerd. The caller closes the client.
@@ -73,26 +73,37 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 	}
 	cd, err := containerd.New(cfg.Address,
 		containerd.WithDefaultNamespace(cfg.Namespace),
-		containerd.WithTimeout(10*time.Second))
+		containerd.WithExtraDialOpts([]grpc.DialOption{grpc.WithConnectParams(reconnect())}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", cfg.Address, err)
 	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Client{
-		cfg: cfg, cd: cd, log: log, life: life, end: end,
+		cfg: cfg, cd: cd, log: log,
 		slots: semaphore.NewWeighted(cfg.MaxPulls),
 		pumps: map[string]*pump{},
 		owner: map[string]types.UID{},
+		known: map[string]described{},
 	}
 	if err := c.Ready(ctx); err != nil {
-		c.Close()
-		return nil, err
+		return nil, errors.Join(err, cd.Close())
+	}
+	if !maySetOOMScore() {
+		log.Warn("podd may not lower oom_score_adj (it lacks CAP_SYS_RESOURCE): pods run with podd's own where theirs would be lower",
+			zap.Int("oom_score_adj", ownOOMScoreAdj()))
 	}
 	return c, nil
 }
 
+// reconnect finds a containerd that comes back soon.
+func reconnect() grpc.ConnectParams {
+	return grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+		MinConnectTimeout: 10 * time.Second,
+	}
+}
+
 // Close ends the reading of container output and closes the connection.
-// Containers run on.
+// Containers run on. No other call is to be under way.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	pumps := c.pumps
@@ -101,7 +112,6 @@ func (c *Client) Close() error {
 	for _, p := range pumps {
 		p.stop()
 	}
-	c.end()
 	return c.cd.Close()
 }
 

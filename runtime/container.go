@@ -11,67 +11,117 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/podd-io/podd/pod"
 )
 
 // Create makes one attempt's snapshot and record. An attempt that has a record
-// already is adopted.
+// already is adopted; a failed create leaves nothing.
 func (c *Client) Create(ctx context.Context, cfg pod.ContainerConfig) error {
-	if _, err := c.cd.LoadContainer(c.Context(ctx), cfg.ID); err == nil {
-		return nil
+	_, err := c.cd.LoadContainer(c.Context(ctx), cfg.ID)
+	if errdefs.IsNotFound(err) {
+		err = c.create(ctx, cfg)
 	}
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return Failure(fmt.Errorf("failed to create container %q: %w", cfg.Container.Name, err), "CreateContainerError")
+	}
+	c.Remember(cfg.ID, cfg.Pod.UID)
+	return nil
+}
+
+func (c *Client) create(ctx context.Context, cfg pod.ContainerConfig) error {
 	ctx, release, err := c.Protect(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	img, err := c.find(ctx, cfg.Container.Image)
+	img, err := c.imageFor(ctx, cfg)
 	if err != nil {
-		return Failure(err, "CreateContainerError")
-	}
-	if img == nil {
-		return &pod.Failure{Kind: pod.NotFound, Reason: "CreateContainerError",
-			Message: fmt.Sprintf("image %q is not here any more", cfg.Container.Image)}
+		return err
 	}
 	spec, err := c.spec(ctx, cfg, img)
 	if err != nil {
-		return Failure(err, "CreateContainerError")
+		return err
 	}
+	var user specs.User
+	spec = append(spec, func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		user = s.Process.User
+		return nil
+	})
 	_, err = c.cd.NewContainer(ctx, cfg.ID,
 		containerd.WithImage(img),
 		containerd.WithContainerLabels(c.labels(cfg)),
 		containerd.WithSnapshotter(c.cfg.Snapshotter),
 		c.NewSnapshot(cfg.ID, img),
 		c.Runtime(),
-		containerd.WithNewSpec(spec...))
+		containerd.WithNewSpec(spec...),
+		userLabel(&user))
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		c.dropSnapshot(ctx, cfg.ID)
-		return Failure(err, "CreateContainerError")
 	}
-	c.Remember(cfg.ID, cfg.Pod.UID)
-	return nil
+	return err
 }
 
-// NewSnapshot prepares the container's file system; one that an earlier,
-// interrupted try left is taken over.
+// dropSnapshot removes what no record came to own.
+func (c *Client) dropSnapshot(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	_ = c.cd.SnapshotService(c.cfg.Snapshotter).Remove(ctx, id) // collected without its lease otherwise
+}
+
+// imageFor is the image that the pod's decision was made for: runAsNonRoot was
+// held against its user.
+func (c *Client) imageFor(ctx context.Context, cfg pod.ContainerConfig) (containerd.Image, error) {
+	ref := cfg.Container.Image
+	img, err := c.find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if img == nil {
+		return nil, &pod.Failure{Kind: pod.NotFound, Reason: "CreateContainerError",
+			Message: fmt.Sprintf("image %q is not here any more", ref)}
+	}
+	known, err := c.describe(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ImageID != "" && cfg.ImageID != known.ID {
+		return nil, &pod.Failure{Kind: pod.Transient, Reason: "CreateContainerError",
+			Message: fmt.Sprintf("image %q was %s and is %s now", ref, cfg.ImageID, known.ID)}
+	}
+	return img, nil
+}
+
+// NewSnapshot prepares a container's file system, of an image that it unpacks
+// if need be. One that an earlier, interrupted try left is made anew.
 func (c *Client) NewSnapshot(id string, img containerd.Image) containerd.NewContainerOpts {
 	prepare := containerd.WithNewSnapshot(id, img)
-	adopt := containerd.WithSnapshot(id)
 	return func(ctx context.Context, cd *containerd.Client, rec *containers.Container) error {
 		err := prepare(ctx, cd, rec)
-		if errdefs.IsAlreadyExists(err) {
-			return adopt(ctx, cd, rec)
+		switch {
+		case errdefs.IsAlreadyExists(err):
+			err = cd.SnapshotService(rec.Snapshotter).Remove(ctx, id)
+		case errdefs.IsNotFound(err):
+			err = img.Unpack(ctx, rec.Snapshotter)
+		default:
+			return err
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return prepare(ctx, cd, rec)
 	}
 }
 
-func (c *Client) dropSnapshot(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	_ = c.cd.SnapshotService(c.cfg.Snapshotter).Remove(ctx, id) // its lease's end removes it otherwise
+// userLabel notes who the container's process is to run as.
+func userLabel(user *specs.User) containerd.NewContainerOpts {
+	return func(_ context.Context, _ *containerd.Client, rec *containers.Container) error {
+		rec.Labels[LabelUser] = formatUser(*user)
+		return nil
+	}
 }
 
 func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
@@ -103,44 +153,42 @@ func (c *Client) Start(ctx context.Context, cfg pod.ContainerConfig) error {
 	ctx = c.Context(ctx)
 	ctr, err := c.cd.LoadContainer(ctx, cfg.ID)
 	if err != nil {
-		return Failure(fmt.Errorf("start container: %w", err), "RunContainerError")
+		return Failure(fmt.Errorf("start container %q: %w", cfg.Container.Name, err), reasonRun)
 	}
-	if task, err := ctr.Task(ctx, nil); err == nil {
-		return c.startTask(ctx, cfg.ID, task)
+	f := c.containerFIFOs(cfg.ID, cfg.Container.Stdin, cfg.Container.TTY)
+	task, err := ctr.Task(ctx, nil)
+	if err == nil { // an interrupted try made it
+		if _, err := c.startPump(cfg.ID, c.logPath(cfg), f, false); err != nil {
+			return Failure(err, reasonRun)
+		}
+	} else if task, err = c.newTask(ctx, cfg, ctr, f); err != nil {
+		return err
 	}
-	fifos, err := c.makeFIFOs(cfg.ID, cfg.Container.Stdin, cfg.Container.TTY)
-	if err != nil {
-		return Failure(err, "RunContainerError")
-	}
-	if err := c.pump(cfg.ID, c.logPath(cfg), fifos); err != nil {
-		return Failure(err, "RunContainerError")
-	}
-	task, err := ctr.NewTask(ctx, fifos.creator)
-	if err != nil {
+	if err := StartTask(ctx, ctr, task); err != nil {
 		c.endPump(cfg.ID)
 		return startFailure(err)
 	}
-	return c.startTask(ctx, cfg.ID, task)
+	return nil
 }
 
-func (c *Client) startTask(ctx context.Context, id string, task containerd.Task) error {
-	err := task.Start(ctx)
-	if err == nil || alreadyStarted(ctx, task) {
-		return nil
-	}
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if _, derr := task.Delete(clean, containerd.WithProcessKill); derr != nil && !errdefs.IsNotFound(derr) {
-		err = fmt.Errorf("%w (and the task could not be removed: %v)", err, derr)
-	}
-	c.endPump(id)
-	return startFailure(err)
-}
+// reasonRun is a kubelet's word for a container that can't be started.
+const reasonRun = "RunContainerError"
 
-// alreadyStarted tells a start that was done before from one that failed.
-func alreadyStarted(ctx context.Context, task containerd.Task) bool {
-	st, err := task.Status(ctx)
-	return err == nil && st.Status != containerd.Created
+func (c *Client) newTask(ctx context.Context, cfg pod.ContainerConfig, ctr containerd.Container, f fifos) (containerd.Task, error) {
+	if err := f.make(); err != nil {
+		return nil, Failure(err, reasonRun)
+	}
+	p, err := c.startPump(cfg.ID, c.logPath(cfg), f, true)
+	if err != nil {
+		return nil, Failure(err, reasonRun)
+	}
+	task, err := NewTask(ctx, ctr, f.creator)
+	if err != nil {
+		c.endPump(cfg.ID)
+		return nil, startFailure(err)
+	}
+	p.outputs.release()
+	return task, nil
 }
 
 // Signal sends a signal; to a process that has ended that is no error. KILL
@@ -184,8 +232,8 @@ func (c *Client) Reap(ctx context.Context, id string) error {
 	if err != nil {
 		return Failure(fmt.Errorf("reap container: %w", err), "")
 	}
-	c.drain(id)
 	if task != nil {
+		c.drain(id, time.Now())
 		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
 			return Failure(fmt.Errorf("reap container: %w", err), "")
 		}
@@ -194,38 +242,30 @@ func (c *Client) Reap(ctx context.Context, id string) error {
 	return nil
 }
 
-// Remove removes the task if there is one, the record, the snapshot and the
-// FIFOs.
+// Remove kills the task if there is one, and removes record, snapshot and
+// FIFOs; what is not there is success.
 func (c *Client) Remove(ctx context.Context, id string) error {
 	ctx = c.Context(ctx)
-	if err := c.RemoveContainer(ctx, id); err != nil {
-		return err
+	ctr, err := c.cd.LoadContainer(ctx, id)
+	if err == nil {
+		err = c.removeRecord(ctx, ctr)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return Failure(fmt.Errorf("remove container: %w", err), "")
 	}
 	c.endPump(id)
 	c.forget(id)
 	return nil
 }
 
-// RemoveContainer kills and removes any containerd container of ours; one that
-// is not there is success. Package sandbox uses it too.
-func (c *Client) RemoveContainer(ctx context.Context, id string) error {
-	ctx = c.Context(ctx)
-	ctr, err := c.cd.LoadContainer(ctx, id)
-	if errdefs.IsNotFound(err) {
-		return nil
+func (c *Client) removeRecord(ctx context.Context, ctr containerd.Container) error {
+	task, err := ctr.Task(ctx, nil)
+	if err == nil {
+		_, err = task.Delete(ctx, containerd.WithProcessKill)
+		c.drain(ctr.ID(), time.Now())
 	}
-	if err != nil {
-		return Failure(fmt.Errorf("remove container: %w", err), "")
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
 	}
-	if task, err := ctr.Task(ctx, nil); err == nil {
-		if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
-			return Failure(fmt.Errorf("remove task: %w", err), "")
-		}
-	} else if !errdefs.IsNotFound(err) {
-		return Failure(fmt.Errorf("remove task: %w", err), "")
-	}
-	if err := ctr.Delete(ctx, containerd.WithSnapshotCleanup); err != nil && !errdefs.IsNotFound(err) {
-		return Failure(fmt.Errorf("remove container: %w", err), "")
-	}
-	return nil
+	return ctr.Delete(ctx, containerd.WithSnapshotCleanup)
 }

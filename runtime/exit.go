@@ -27,23 +27,22 @@ func errdefsOf(err error) error { return errgrpc.ToNative(err) }
 // terminationMessage is what the process left at its terminationMessagePath,
 // or, if the pod asks for it and the process failed, the end of its log.
 func terminationMessage(labels map[string]string, exitCode int) string {
-	text := readEnd(labels[LabelMessagePath], maxMessage, false)
+	text := readEnd(labels[LabelMessagePath], maxMessage)
 	fallback := labels[LabelMessagePolicy] == string(corev1.TerminationMessageFallbackToLogsOnError)
 	if len(text) > 0 || !fallback || exitCode == 0 {
 		return string(text)
 	}
-	return logEnd(readEnd(labels[LabelLogPath], 16*maxLogMessage, true))
+	return logEnd(readEnd(labels[LabelLogPath], 16*maxLogMessage))
 }
 
-// readEnd reads the first (or last) n bytes of a file; one that can't be read
-// is empty.
-func readEnd(path string, n int64, last bool) []byte {
+// readEnd reads the last n bytes of a file; one that can't be read is empty.
+func readEnd(path string, n int64) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	if st, err := f.Stat(); last && err == nil && st.Size() > n {
+	if st, err := f.Stat(); err == nil && st.Size() > n {
 		if _, err := f.Seek(-n, io.SeekEnd); err != nil {
 			return nil
 		}

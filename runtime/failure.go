@@ -42,20 +42,30 @@ func kindOf(err error) pod.FailureKind {
 }
 
 // startFailure is what a kubelet reports when the OCI runtime can't start a
-// process. Nothing but a new attempt can help, so it counts as one.
+// process.
 func startFailure(err error) error {
 	return &pod.Failure{
-		Kind:    kindOf(err),
-		Reason:  "StartError",
+		Kind: kindOf(err), Reason: reasonRun,
 		Message: "failed to create containerd task: " + trimRuntime(err.Error()),
 	}
 }
 
-// trimRuntime leaves what matters of an error that passed through shim and
-// ttrpc.
+// trimRuntime leaves what matters of an error that came from the OCI runtime
+// through shim and containerd, each of which put something before it.
 func trimRuntime(msg string) string {
-	for _, noise := range []string{"rpc error: code = Unknown desc = ", ": unknown"} {
-		msg = strings.ReplaceAll(msg, noise, "")
+	before := []string{
+		"rpc error: code = Unknown desc = ", "ttrpc: ", "failed to create shim task: ", "failed to start shim task: ",
+		"OCI runtime create failed: ", "OCI runtime start failed: ", "OCI runtime exec failed: ",
+		"runc create failed: ", "runc start failed: ", "runc exec failed: ", "exec failed: ", "crun: ",
+		"unable to start container process: ", "error during container init: ",
 	}
-	return msg
+	for trimmed := true; trimmed; {
+		trimmed = false
+		for _, noise := range before {
+			if rest, ok := strings.CutPrefix(msg, noise); ok {
+				msg, trimmed = rest, true
+			}
+		}
+	}
+	return strings.TrimSpace(strings.TrimSuffix(msg, ": unknown"))
 }

@@ -44,9 +44,13 @@ func (c *Client) follow(ctx context.Context, hint func(types.UID)) error {
 		ns+`,topic~="^/tasks/(exit|oom|start|create|delete|paused|resumed)"`,
 		ns+`,topic~="^/containers/(create|delete)"`,
 		ns+`,topic~="^/images/"`)
-	hint("") // what happened before the stream stood
+	hint("") // what happened before
+	// containerd does not say when the stream stands; by then it does.
+	again := time.After(time.Second)
 	for {
 		select {
+		case <-again:
+			hint("")
 		case err := <-errs:
 			return err
 		case m := <-messages:
@@ -69,8 +73,10 @@ func (c *Client) about(ctx context.Context, m *events.Envelope) (types.UID, bool
 			return "", false // an exec'd process
 		}
 		return c.ownerOf(ctx, e.ContainerID)
-	case interface{ GetContainerID() string }:
+	case interface{ GetContainerID() string }: // of tasks
 		return c.ownerOf(ctx, e.GetContainerID())
+	case interface{ GetID() string }: // of containers
+		return c.ownerOf(ctx, e.GetID())
 	case *eventsapi.ImageCreate, *eventsapi.ImageUpdate, *eventsapi.ImageDelete:
 		return "", true
 	}

@@ -55,11 +55,10 @@ func hostsText(cfg pod.ContainerConfig) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// hostNames are the pod's names, the full one first if it differs.
+// hostNames are the pod's names, the full one first if there is one.
 func hostNames(cfg pod.ContainerConfig) []string {
-	short, _, full := strings.Cut(cfg.Hostname, ".")
-	if full {
-		return []string{cfg.Hostname, short}
+	if cfg.Domain == "" {
+		return []string{cfg.Hostname}
 	}
-	return []string{cfg.Hostname}
+	return []string{cfg.Hostname + "." + cfg.Domain, cfg.Hostname}
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
 	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/sys/signal"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -180,10 +183,17 @@ func (c *Client) readImage(ctx context.Context, img containerd.Image) (pod.Image
 	if err != nil {
 		return pod.Image{}, fmt.Errorf("read the configuration of image %s: %w", img.Name(), err)
 	}
-	// An image without a stop signal, or with one that there is not, is ended
-	// by TERM, as in containerd's CRI.
-	stop, _ := signal.ParseSignal(spec.Config.StopSignal)
-	return pod.Image{ID: imageID(img, config), User: spec.Config.User, StopSignal: stop}, nil
+	return pod.Image{ID: imageID(img, config), User: spec.Config.User, StopSignal: stopSignal(spec.Config.StopSignal)}, nil
+}
+
+// stopSignal is 0 for an image that names none, or one that there is not: it
+// is ended by TERM, as in containerd's CRI.
+func stopSignal(name string) syscall.Signal {
+	s, err := signal.ParseSignal(name)
+	if err != nil {
+		return 0
+	}
+	return s
 }
 
 // imageID is as a kubelet reports it: name@digest of what a registry served,

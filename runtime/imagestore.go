@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,9 +11,11 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"github.com/podd-io/podd/pod"
 )
@@ -58,69 +61,114 @@ func addName(s *pod.StoredImage, img containerd.Image) {
 }
 
 // Import loads an OCI or Docker archive, plain or compressed, unpacks its
-// images and pins them. An archive that does not arrive whole leaves nothing
-// behind.
+// images and pins them. name is for images that have none in the archive. An
+// archive that does not arrive whole leaves nothing behind.
 func (i Images) Import(ctx context.Context, archive io.Reader, name string) ([]pod.StoredImage, error) {
-	ctx, release, err := i.Protect(ctx)
+	opts, err := importOptions(name)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	plain, err := compression.DecompressStream(archive)
+	leased, release, err := i.Protect(ctx)
 	if err != nil {
-		return nil, badArchive(err)
+		return nil, err
 	}
-	defer plain.Close()
+	out, err := i.load(leased, archive, opts)
+	if err != nil {
+		i.collect(leased)
+	}
+	release()
+	return out, err
+}
+
+func importOptions(name string) ([]containerd.ImportOpt, error) {
 	opts := []containerd.ImportOpt{
 		containerd.WithImageRefTranslator(archiveName),
 		containerd.WithImageLabels(map[string]string{labelPinned: "pinned", labelImported: "true"}),
 	}
-	if name != "" {
-		full, err := Normalize(name)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, containerd.WithDigestRef(func(digest.Digest) string { return full }))
+	if name == "" {
+		return opts, nil
 	}
+	full, err := Normalize(name)
+	if err != nil {
+		return nil, err
+	}
+	return append(opts,
+		containerd.WithDigestRef(func(digest.Digest) string { return full }),
+		containerd.WithSkipDigestRef(func(found string) bool { return found != "" })), nil
+}
+
+// archiveName normalises what an OCI archive calls an image. What is no full
+// name, such as a bare tag, counts as none.
+func archiveName(ref string) string {
+	full, err := Normalize(ref)
+	if err != nil || !strings.ContainsAny(ref, "/:@") {
+		return ""
+	}
+	return full
+}
+
+func (i Images) load(ctx context.Context, archive io.Reader, opts []containerd.ImportOpt) ([]pod.StoredImage, error) {
+	plain, err := compression.DecompressStream(archive)
+	if err != nil {
+		return nil, importFailure(ctx, err)
+	}
+	defer plain.Close()
 	got, err := i.cd.Import(ctx, plain, opts...)
 	if err != nil {
-		return nil, badArchive(err)
+		return nil, importFailure(ctx, err)
 	}
 	if len(got) == 0 {
-		return nil, badArchive(fmt.Errorf("it names no image; give a name"))
+		return nil, importFailure(ctx, errors.New("it names no image; give a name"))
 	}
 	return i.unpack(ctx, got)
 }
 
-func badArchive(err error) error {
-	return &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("import image archive: %v", err)}
+// importFailure is permanent if the archive is to blame.
+func importFailure(ctx context.Context, err error) error {
+	kind := pod.Permanent
+	if ctx.Err() != nil || errdefs.IsUnavailable(err) {
+		kind = pod.Transient
+	}
+	return &pod.Failure{Kind: kind, Message: fmt.Sprintf("import image archive: %v", err)}
 }
 
-// archiveName normalises a name found in an archive; one that is no name is
-// left out.
-func archiveName(ref string) string {
-	full, err := Normalize(ref)
-	if err != nil {
-		return ""
+// collect ends the lease of a failed import and waits until containerd has
+// removed what it held.
+func (i Images) collect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	id, ok := leases.FromContext(ctx)
+	if !ok {
+		return
 	}
-	return full
+	err := i.cd.LeasesService().Delete(ctx, leases.Lease{ID: id}, leases.SynchronousDelete)
+	if err != nil {
+		i.log.Warn("could not remove what a failed import left; containerd does in time", zap.Error(err))
+	}
 }
 
 // unpack unpacks imported images; if one can't be, none stays.
 func (i Images) unpack(ctx context.Context, imported []images.Image) ([]pod.StoredImage, error) {
 	out := make([]pod.StoredImage, 0, len(imported))
 	for _, meta := range imported {
-		img := containerd.NewImage(i.cd, meta)
-		stored, err := i.unpackOne(ctx, img)
+		stored, err := i.unpackOne(ctx, containerd.NewImage(i.cd, meta))
 		if err != nil {
-			for _, m := range imported {
-				_ = i.cd.ImageService().Delete(ctx, m.Name)
-			}
-			return nil, badArchive(err)
+			i.discard(ctx, imported)
+			return nil, importFailure(ctx, err)
 		}
 		out = append(out, stored)
 	}
 	return out, nil
+}
+
+func (i Images) discard(ctx context.Context, imported []images.Image) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	for _, meta := range imported {
+		if err := i.cd.ImageService().Delete(ctx, meta.Name); err != nil && !errdefs.IsNotFound(err) {
+			i.log.Warn("could not remove an image that can't be unpacked", zap.String("image", meta.Name), zap.Error(err))
+		}
+	}
 }
 
 func (i Images) unpackOne(ctx context.Context, img containerd.Image) (pod.StoredImage, error) {
@@ -145,31 +193,50 @@ func (i Images) Remove(ctx context.Context, name string) ([]string, error) {
 	ctx = i.Context(ctx)
 	names, err := i.namesOf(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, Failure(err, "")
 	}
 	for _, n := range names {
 		err := i.cd.ImageService().Delete(ctx, n, images.SynchronousDelete())
 		if err != nil && !errdefs.IsNotFound(err) {
 			return nil, Failure(fmt.Errorf("remove image %s: %w", n, err), "")
 		}
+		i.forgetImage(n)
 	}
 	return names, nil
 }
 
+// namesOf are the records that a name, an id or the beginning of one leads to.
 func (i Images) namesOf(ctx context.Context, name string) ([]string, error) {
 	if full, err := Normalize(name); err == nil {
 		if _, err := i.cd.GetImage(ctx, full); err == nil {
 			return []string{full}, nil
 		}
 	}
-	all, err := i.List(ctx)
+	all, err := i.cd.ListImages(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	ids := map[string]bool{}
 	for _, img := range all {
-		if id := strings.TrimPrefix(img.ID, "sha256:"); img.ID == name || len(name) >= 12 && strings.HasPrefix(id, name) {
-			return img.Names, nil
+		config, err := img.Config(ctx)
+		if err == nil && idFits(config.Digest, name) {
+			ids[config.Digest.String()] = true
+			names = append(names, img.Name())
 		}
 	}
-	return nil, &pod.Failure{Kind: pod.NotFound, Message: fmt.Sprintf("image %q is not here", name)}
+	switch len(ids) {
+	case 0:
+		return nil, &pod.Failure{Kind: pod.NotFound, Message: fmt.Sprintf("image %q is not here", name)}
+	case 1:
+		return names, nil
+	}
+	return nil, &pod.Failure{Kind: pod.Conflict, Message: fmt.Sprintf("%q is the beginning of %d image ids", name, len(ids))}
+}
+
+// shortID is how much of an id has to be given.
+const shortID = 12
+
+func idFits(id digest.Digest, given string) bool {
+	return id.String() == given || len(given) >= shortID && strings.HasPrefix(id.Encoded(), strings.TrimPrefix(given, "sha256:"))
 }

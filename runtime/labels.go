@@ -32,6 +32,8 @@ const (
 	// LabelStdin and LabelTTY say which FIFOs there are.
 	LabelStdin = "podd.io/stdin"
 	LabelTTY   = "podd.io/tty"
+	// LabelUser is who the process first runs as: "uid:gid:group,group".
+	LabelUser = "podd.io/user"
 )
 
 // labelInFlight marks the leases that protect what is being made.

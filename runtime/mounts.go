@@ -1,13 +1,22 @@
 package runtime
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,39 +35,68 @@ func (c *Client) messagePath(cfg pod.ContainerConfig) string {
 	return filepath.Join(c.PodDir(cfg.Pod.UID), "containers", cfg.Container.Name, strconv.Itoa(cfg.Attempt)+".termination")
 }
 
-// mounts are the pod's volumes, its managed files, and what every container
-// has. The order matters: a mount inside another one comes after it.
+// mounts are the pod's volumes and its managed files. A volume takes the place
+// of a managed file at the same path.
 func (c *Client) mounts(cfg pod.ContainerConfig) ([]specs.Mount, error) {
-	out := []specs.Mount{{
-		Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
-		Options: []string{"nosuid", "noexec", "nodev", "relatime", cgroupMode(cfg)},
-	}}
-	managed, err := c.managedFiles(cfg)
+	out, err := c.managedFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
-	taken := map[string]bool{}
 	for i, m := range cfg.Container.VolumeMounts {
-		taken[filepath.Clean(m.MountPath)] = true
 		mount, err := c.volumeMount(cfg, i, m)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, mount)
 	}
-	for _, m := range managed {
-		if !taken[m.Destination] {
-			out = append(out, m)
-		}
-	}
 	return out, nil
 }
 
-func cgroupMode(cfg pod.ContainerConfig) string {
-	if sc := cfg.Container.SecurityContext; sc != nil && isTrue(sc.Privileged) {
-		return "rw"
+// withMounts adds mounts to the usual ones. Of two at one path the later one
+// counts, and one inside another comes after it.
+func withMounts(mounts []specs.Mount) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		s.Mounts = orderMounts(slices.Concat(s.Mounts, []specs.Mount{cgroupMount}, mounts))
+		s.Linux.RootfsPropagation = rootPropagation(mounts)
+		return nil
 	}
-	return "ro"
+}
+
+// cgroupMount is read-only; privileged containers have it made writable.
+var cgroupMount = specs.Mount{
+	Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+	Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"},
+}
+
+func orderMounts(all []specs.Mount) []specs.Mount {
+	at := map[string]specs.Mount{}
+	for _, m := range all {
+		at[filepath.Clean(m.Destination)] = m
+	}
+	depth := func(path string) int { return strings.Count(strings.TrimSuffix(path, "/"), "/") }
+	paths := slices.SortedFunc(maps.Keys(at), func(a, b string) int {
+		return cmp.Or(cmp.Compare(depth(a), depth(b)), strings.Compare(a, b))
+	})
+	out := make([]specs.Mount, len(paths))
+	for i, path := range paths {
+		out[i] = at[path]
+	}
+	return out
+}
+
+// rootPropagation is what the root needs for the mounts in it to propagate; the
+// OCI runtimes' default is private.
+func rootPropagation(mounts []specs.Mount) string {
+	var out string
+	for _, m := range mounts {
+		switch {
+		case slices.Contains(m.Options, "rshared"):
+			return "rshared"
+		case slices.Contains(m.Options, "rslave"):
+			out = "rslave"
+		}
+	}
+	return out
 }
 
 func (c *Client) volumeMount(cfg pod.ContainerConfig, i int, m corev1.VolumeMount) (specs.Mount, error) {
@@ -67,19 +105,20 @@ func (c *Client) volumeMount(cfg pod.ContainerConfig, i int, m corev1.VolumeMoun
 		return specs.Mount{}, configFailure(fmt.Errorf("volumeMounts[%d]: the pod has no volume %q", i, m.Name))
 	}
 	source := c.cfg.VolumePath(cfg.Pod.UID, vol)
-	sub := m.SubPath
-	if m.SubPathExpr != "" {
-		sub = expandFrom(m.SubPathExpr, cfg.Env)
+	sub, err := subPath(m, cfg.Env)
+	if err == nil && sub != "" {
+		source, err = c.bindSubPath(cfg, i, m.Name, source, sub)
 	}
-	if sub != "" {
-		var err error
-		if source, err = c.bindSubPath(cfg, i, m.Name, source, sub); err != nil {
-			return specs.Mount{}, configFailure(fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", m.Name, cfg.Container.Name, err))
-		}
+	if err != nil {
+		return specs.Mount{}, configFailure(fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", m.Name, cfg.Container.Name, err))
+	}
+	mode, err := accessMode(m)
+	if err != nil {
+		return specs.Mount{}, configFailure(fmt.Errorf("volumeMount %q of container %q: %w", m.Name, cfg.Container.Name, err))
 	}
 	return specs.Mount{
-		Destination: m.MountPath, Type: "bind", Source: source,
-		Options: []string{"rbind", propagation(m.MountPropagation), accessMode(m)},
+		Destination: filepath.Join("/", m.MountPath), Type: "bind", Source: source,
+		Options: []string{"rbind", propagation(m.MountPropagation), mode},
 	}, nil
 }
 
@@ -104,25 +143,29 @@ func propagation(mode *corev1.MountPropagationMode) string {
 }
 
 // accessMode: "rro" makes what is mounted below read-only as well.
-func accessMode(m corev1.VolumeMount) string {
+func accessMode(m corev1.VolumeMount) (string, error) {
+	wish := corev1.RecursiveReadOnlyDisabled
+	if m.RecursiveReadOnly != nil {
+		wish = *m.RecursiveReadOnly
+	}
 	switch {
 	case !m.ReadOnly:
-		return "rw"
-	case m.RecursiveReadOnly != nil && *m.RecursiveReadOnly != corev1.RecursiveReadOnlyDisabled:
-		return "rro"
+		return "rw", nil
+	case wish == corev1.RecursiveReadOnlyDisabled:
+		return "ro", nil
+	case canRecursiveReadOnly():
+		return "rro", nil
+	case wish == corev1.RecursiveReadOnlyIfPossible:
+		return "ro", nil
 	}
-	return "ro"
+	return "", errors.New("recursive read-only mounts need Linux 5.12 or later")
 }
 
-// expandFrom expands $(NAME) from the container's environment, for subPathExpr.
-// Validation has refused names that are not there.
-func expandFrom(expr string, env []string) string {
-	for _, kv := range env {
-		name, value, _ := strings.Cut(kv, "=")
-		expr = strings.ReplaceAll(expr, "$("+name+")", value)
-	}
-	return expr
-}
+// canRecursiveReadOnly tells whether the kernel has mount_setattr(2).
+var canRecursiveReadOnly = sync.OnceValue(func() bool {
+	err := unix.MountSetattr(-1, "", unix.AT_RECURSIVE, &unix.MountAttr{})
+	return !errors.Is(err, unix.ENOSYS)
+})
 
 // managedFiles are what a kubelet puts into every container: /etc/hosts,
 // /etc/hostname, /etc/resolv.conf, /dev/shm and the termination message file.
@@ -132,17 +175,17 @@ func (c *Client) managedFiles(cfg pod.ContainerConfig) ([]specs.Mount, error) {
 	if err := writeHosts(hosts, cfg); err != nil {
 		return nil, fmt.Errorf("write the pod's /etc/hosts: %w", err)
 	}
-	readOnlyRoot := "rw"
+	mode := "rw"
 	if sc := cfg.Container.SecurityContext; sc != nil && isTrue(sc.ReadOnlyRootFilesystem) {
-		readOnlyRoot = "ro"
+		mode = "ro"
 	}
 	bind := func(dest, source, mode string) specs.Mount {
 		return specs.Mount{Destination: dest, Type: "bind", Source: source, Options: []string{"rbind", "rprivate", mode}}
 	}
 	out := []specs.Mount{
-		bind("/etc/hosts", hosts, readOnlyRoot),
-		bind("/etc/hostname", filepath.Join(etc, "hostname"), readOnlyRoot),
-		bind("/etc/resolv.conf", filepath.Join(etc, "resolv.conf"), readOnlyRoot),
+		bind("/etc/hosts", hosts, "rw"),
+		bind("/etc/hostname", filepath.Join(etc, "hostname"), mode),
+		bind("/etc/resolv.conf", filepath.Join(etc, "resolv.conf"), mode),
 		bind("/dev/shm", c.shm(cfg.Pod), "rw"),
 	}
 	if cfg.Container.TerminationMessagePath == "" {

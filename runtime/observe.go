@@ -21,7 +21,7 @@ func (c *Client) Observe(ctx context.Context, uid types.UID, refs []string) (
 	sandboxes []pod.Sandbox, containers []pod.Container, images map[string]pod.Image, err error,
 ) {
 	ctx = c.Context(ctx)
-	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%s", LabelPodUID, uid))
+	recs, err := c.cd.ContainerService().List(ctx, fmt.Sprintf("labels.%q==%q", LabelPodUID, uid))
 	if err != nil {
 		return nil, nil, nil, Failure(fmt.Errorf("list the pod's containers: %w", err), "")
 	}
@@ -79,7 +79,7 @@ func (c *Client) container(rec containersapi.Container, proc *tasktypes.Process)
 	out := pod.Container{
 		ID: rec.ID, Name: rec.Labels[LabelContainerName], Attempt: attempt(rec), State: state(proc),
 		SandboxID: rec.Labels[LabelSandboxID], CreatedAt: rec.CreatedAt,
-		Image: rec.Labels[LabelImage], ImageID: rec.Labels[LabelImageID],
+		Image: rec.Labels[LabelImage], ImageID: rec.Labels[LabelImageID], User: parseUser(rec.Labels[LabelUser]),
 	}
 	switch out.State {
 	case pod.Running:
@@ -88,7 +88,7 @@ func (c *Client) container(rec containersapi.Container, proc *tasktypes.Process)
 		out.FinishedAt = proc.ExitedAt.AsTime()
 		out.ExitCode = int(proc.ExitStatus)
 		out.OOMKilled = c.cfg.OOMKilled(rec.Labels[LabelCgroup])
-		c.drain(rec.ID)
+		c.drain(rec.ID, out.FinishedAt) // the message may be the end of the log
 		out.Message = terminationMessage(rec.Labels, out.ExitCode)
 	}
 	return out
@@ -114,6 +114,15 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 		out[ref] = known
 	}
 	return out, nil
+}
+
+// Sandboxes counts a pod's sandboxes, whatever their state.
+func (c *Client) Sandboxes(ctx context.Context, uid types.UID) (int, error) {
+	recs, err := c.cd.ContainerService().List(c.Context(ctx), fmt.Sprintf("labels.%q==%q,labels.%q==%q", LabelPodUID, uid, LabelKind, KindSandbox))
+	if err != nil {
+		return 0, Failure(fmt.Errorf("list the pod's sandboxes: %w", err), "")
+	}
+	return len(recs), nil
 }
 
 // Pods lists every pod of which a sandbox or container exists.

@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -23,21 +25,41 @@ const (
 // resources sets cpu and memory as a kubelet does; runc turns shares into
 // weight where the host has cgroup v2.
 func resources(req corev1.ResourceRequirements) oci.SpecOpts {
-	cpu := linuxCPU(req)
-	limit := req.Limits.Memory().Value()
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 		if s.Linux.Resources == nil {
 			s.Linux.Resources = &specs.LinuxResources{}
 		}
-		s.Linux.Resources.CPU = cpu
-		if limit > 0 {
-			s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limit}
-			if swapAccounting() {
-				s.Linux.Resources.Memory.Swap = &limit // no swap, as a kubelet's default
-			}
+		s.Linux.Resources.CPU = linuxCPU(req)
+		s.Linux.Resources.Memory = linuxMemory(req, swapAccounting())
+		if cgroups.IsCgroup2UnifiedMode() {
+			s.Linux.Resources.Unified = unified(swapAccounting())
 		}
 		return nil
 	}
+}
+
+// linuxMemory is nil without a limit. Swap counts into the limit: there is none
+// for pods, which is a kubelet's default.
+func linuxMemory(req corev1.ResourceRequirements, swap bool) *specs.LinuxMemory {
+	limit := req.Limits.Memory().Value()
+	if limit <= 0 {
+		return nil
+	}
+	m := &specs.LinuxMemory{Limit: &limit}
+	if swap {
+		m.Swap = &limit
+	}
+	return m
+}
+
+// unified are a kubelet's settings of cgroup v2: an OOM kill ends the whole
+// container, and nothing of it is swapped out.
+func unified(swap bool) map[string]string {
+	out := map[string]string{"memory.oom.group": "1"}
+	if swap {
+		out["memory.swap.max"] = "0"
+	}
+	return out
 }
 
 func linuxCPU(req corev1.ResourceRequirements) *specs.LinuxCPU {
@@ -58,9 +80,16 @@ func linuxCPU(req corev1.ResourceRequirements) *specs.LinuxCPU {
 // swapAccounting tells whether the kernel can limit swap by cgroup; asking for
 // it where it can't would fail the container.
 var swapAccounting = sync.OnceValue(func() bool {
-	_, v1 := os.Stat("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
-	_, v2 := os.Stat("/sys/fs/cgroup/cgroup.controllers")
-	return v1 == nil || v2 == nil
+	file := "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"
+	if cgroups.IsCgroup2UnifiedMode() {
+		own, err := cgroups.ParseCgroupFile("/proc/self/cgroup")
+		if err != nil {
+			return false
+		}
+		file = filepath.Join("/sys/fs/cgroup", own[""], "memory.swap.max")
+	}
+	_, err := os.Stat(file)
+	return err == nil
 })
 
 func oomScore(adj int) oci.SpecOpts {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,24 +21,28 @@ import (
 // securityOpts are what a container may do. They come last: the seccomp
 // profile depends on the capabilities.
 func (c *Client) securityOpts(cfg pod.ContainerConfig, sec corev1.SecurityContext) ([]oci.SpecOpts, error) {
-	if isTrue(sec.Privileged) {
-		return append([]oci.SpecOpts{oci.WithPrivileged, oci.WithHostDevices, oci.WithAllDevicesAllowed, readonlyRoot(sec)},
-			capabilities(sec.Capabilities)...), nil
-	}
-	opts := capabilities(sec.Capabilities)
-	opts = append(opts, readonlyRoot(sec), noNewPrivileges(sec))
-	if sec.ProcMount != nil && *sec.ProcMount == corev1.UnmaskedProcMount {
-		opts = append(opts, oci.WithMaskedPaths(nil), oci.WithReadonlyPaths(nil))
-	}
-	armor, err := appArmor(sec.AppArmorProfile)
+	armor, err := appArmor(sec.AppArmorProfile, isTrue(sec.Privileged))
 	if err != nil {
 		return nil, err
+	}
+	opts := []oci.SpecOpts{readonlyRoot(sec), noNewPrivileges(sec)}
+	if isTrue(sec.Privileged) {
+		// As under a kubelet, what it adds, drops and filters does not matter then.
+		return append(opts, oci.WithPrivileged, oci.WithHostDevices, oci.WithAllDevicesAllowed, armor), nil
+	}
+	opts = append(opts, capabilities(sec.Capabilities)...)
+	if sec.ProcMount != nil && *sec.ProcMount == corev1.UnmaskedProcMount {
+		opts = append(opts, oci.WithMaskedPaths(nil), oci.WithReadonlyPaths(nil))
 	}
 	filter, err := c.seccomp(sec.SeccompProfile, cfg.SeccompDefault)
 	if err != nil {
 		return nil, err
 	}
 	return append(opts, armor, filter), nil
+}
+
+func privileged(ctr *corev1.Container) bool {
+	return ctr.SecurityContext != nil && isTrue(ctr.SecurityContext.Privileged)
 }
 
 func nothing(context.Context, oci.Client, *containers.Container, *oci.Spec) error { return nil }
@@ -103,6 +108,9 @@ func (c *Client) seccomp(profile *corev1.SeccompProfile, byDefault bool) (oci.Sp
 	case corev1.SeccompProfileTypeRuntimeDefault:
 		return seccomp.WithDefaultProfile(), nil
 	case corev1.SeccompProfileTypeLocalhost:
+		if profile.LocalhostProfile == nil {
+			return nil, configFailure(errors.New("localhostProfile must be set if seccompProfile type is Localhost"))
+		}
 		// Relative to <root>/seccomp, as a kubelet's are to its own root;
 		// validation has refused paths that lead out of it.
 		path := filepath.Join(c.cfg.Root, "seccomp", *profile.LocalhostProfile)
@@ -117,10 +125,14 @@ func (c *Client) seccomp(profile *corev1.SeccompProfile, byDefault bool) (oci.Sp
 // defaultAppArmor is the profile that containerd itself loads.
 const defaultAppArmor = "cri-containerd.apparmor.d"
 
-func appArmor(profile *corev1.AppArmorProfile) (oci.SpecOpts, error) {
+// appArmor is the profile the pod asks for. A host without AppArmor can't
+// honour one, and needs none where none is asked for.
+func appArmor(profile *corev1.AppArmorProfile, privileged bool) (oci.SpecOpts, error) {
 	host := pkgapparmor.HostSupports()
 	switch {
-	case profile == nil && !host, profile != nil && profile.Type == corev1.AppArmorProfileTypeUnconfined:
+	case profile == nil && (!host || privileged):
+		return nothing, nil
+	case profile != nil && profile.Type == corev1.AppArmorProfileTypeUnconfined:
 		return nothing, nil
 	case !host:
 		return nil, configFailure(fmt.Errorf("cannot enforce AppArmor: AppArmor is not enabled on the host"))

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -11,8 +10,10 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/cgroups"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
@@ -30,10 +31,6 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", cfg.Container.Image, err)
 	}
-	sec := effective(cfg.Pod, cfg.Container)
-	if err := checkNonRoot(cfg, sec, image.Config.User); err != nil {
-		return nil, err
-	}
 	args, err := processArgs(cfg, image.Config)
 	if err != nil {
 		return nil, err
@@ -46,11 +43,15 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 	if err != nil {
 		return nil, err
 	}
+	sec := effective(cfg.Pod, cfg.Container)
+	security, err := c.securityOpts(cfg, sec)
+	if err != nil {
+		return nil, err
+	}
 	opts := []oci.SpecOpts{
 		noRlimits,
 		oci.WithoutRunMount,
-		oci.WithoutMounts("/dev/shm"),
-		oci.WithMounts(mounts),
+		withMounts(mounts),
 		oci.WithProcessArgs(args...),
 		oci.WithProcessCwd(workingDir(cfg, image.Config)),
 		environment(cfg, image.Config),
@@ -61,15 +62,11 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 		resources(cfg.Container.Resources),
 		oomScore(cfg.OOMScoreAdj),
 	}
-	opts = append(opts, userOpts(cfg, sec, image.Config.User)...)
-	security, err := c.securityOpts(cfg, sec)
-	if err != nil {
-		return nil, err
-	}
+	opts = append(opts, userOpts(cfg.Pod, sec, image.Config.User)...)
 	return append(opts, security...), nil
 }
 
-// noRlimits leaves the limits that podd itself has, as a kubelet's runtime does.
+// noRlimits leaves the limits that containerd itself has, as under a kubelet.
 func noRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Process.Rlimits = nil
 	return nil
@@ -106,11 +103,19 @@ func environment(cfg pod.ContainerConfig, image ocispec.ImageConfig) oci.SpecOpt
 	if cfg.Container.TTY {
 		env = append(env, "TERM=xterm")
 	}
-	env = slices.Concat(env, image.Env, []string{"HOSTNAME=" + cfg.Hostname}, cfg.Env)
+	env = slices.Concat(env, image.Env, []string{"HOSTNAME=" + kernelHostname(cfg)}, cfg.Env)
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 		s.Process.Env = mergeEnv(env)
 		return nil
 	}
+}
+
+// kernelHostname is what the kernel calls the pod.
+func kernelHostname(cfg pod.ContainerConfig) string {
+	if isTrue(cfg.Pod.Spec.SetHostnameAsFQDN) && cfg.Domain != "" {
+		return cfg.Hostname + "." + cfg.Domain
+	}
+	return cfg.Hostname
 }
 
 // mergeEnv keeps of each name the last value, in the place of the first.
@@ -146,35 +151,30 @@ func (c *Client) joined(ctx context.Context, cfg pod.ContainerConfig) (oci.SpecO
 		return nil, &pod.Failure{Kind: pod.NotFound, Reason: "CreateContainerError",
 			Message: "the pod's sandbox does not run"}
 	}
-	return Joined(cfg.Pod.Spec.HostNetwork, cfg.Pod.Spec.HostIPC, cfg.Pod.Spec.HostPID,
-		cfg.Pod.Spec.ShareProcessNamespace != nil && *cfg.Pod.Spec.ShareProcessNamespace, task.Pid()), nil
+	opts := []oci.SpecOpts{join(cfg.Pod.Spec, task.Pid())}
+	if cgroups.IsCgroup2UnifiedMode() && !privileged(cfg.Container) {
+		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
+	}
+	return oci.Compose(opts...), nil
 }
 
-// Joined sets the namespaces of a container whose sandbox's process is pid.
-// Host namespaces are left out of the spec, which means the host's; so is uts
-// for hostNetwork pods, as a kubelet's runtime does.
-func Joined(hostNetwork, hostIPC, hostPID, sharePID bool, pid uint32) oci.SpecOpts {
-	join := map[specs.LinuxNamespaceType]string{
-		specs.NetworkNamespace: "net", specs.IPCNamespace: "ipc", specs.UTSNamespace: "uts",
-	}
-	host := map[specs.LinuxNamespaceType]bool{
-		specs.NetworkNamespace: hostNetwork, specs.UTSNamespace: hostNetwork,
-		specs.IPCNamespace: hostIPC, specs.PIDNamespace: hostPID,
-	}
-	if sharePID && !hostPID {
-		join[specs.PIDNamespace] = "pid"
-	}
+// join sets the namespaces of a container whose sandbox's process is pid. Those
+// that the pod shares with the host are left out of the spec, which means the
+// host's; the uts namespace goes with the network.
+func join(p corev1.PodSpec, pid uint32) oci.SpecOpts {
 	var opts []oci.SpecOpts
-	for _, kind := range slices.Sorted(maps.Keys(join)) {
-		if !host[kind] {
-			opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{
-				Type: kind, Path: fmt.Sprintf("/proc/%d/ns/%s", pid, join[kind])}))
-		}
-	}
-	for _, kind := range slices.Sorted(maps.Keys(host)) {
-		if host[kind] {
+	shared := func(kind specs.LinuxNamespaceType, name string, host bool) {
+		if host {
 			opts = append(opts, oci.WithHostNamespace(kind))
+			return
 		}
+		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: kind, Path: fmt.Sprintf("/proc/%d/ns/%s", pid, name)}))
+	}
+	shared(specs.NetworkNamespace, "net", p.HostNetwork)
+	shared(specs.UTSNamespace, "uts", p.HostNetwork)
+	shared(specs.IPCNamespace, "ipc", p.HostIPC)
+	if p.HostPID || isTrue(p.ShareProcessNamespace) {
+		shared(specs.PIDNamespace, "pid", p.HostPID)
 	}
 	return oci.Compose(opts...)
 }

@@ -9,9 +9,8 @@ import (
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/podd-io/podd/pod"
 )
 
 // effective merges the pod's security context into the container's, whose own
@@ -27,7 +26,6 @@ func effective(p *corev1.Pod, ctr *corev1.Container) corev1.SecurityContext {
 	}
 	out.RunAsUser = first(out.RunAsUser, sc.RunAsUser)
 	out.RunAsGroup = first(out.RunAsGroup, sc.RunAsGroup)
-	out.RunAsNonRoot = first(out.RunAsNonRoot, sc.RunAsNonRoot)
 	out.SeccompProfile = first(out.SeccompProfile, sc.SeccompProfile)
 	out.AppArmorProfile = first(out.AppArmorProfile, sc.AppArmorProfile)
 	return out
@@ -42,60 +40,44 @@ func first[T any](a, b *T) *T {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// checkNonRoot is the kubelet's check of runAsNonRoot, in its words.
-func checkNonRoot(cfg pod.ContainerConfig, sec corev1.SecurityContext, imageUser string) error {
-	if !isTrue(sec.RunAsNonRoot) {
-		return nil
-	}
-	who := fmt.Sprintf("(pod: %q, container: %s)", cfg.Pod.Name+"_"+cfg.Pod.Namespace+"("+string(cfg.Pod.UID)+")", cfg.Container.Name)
-	user, _, _ := strings.Cut(imageUser, ":")
-	var why string
-	switch uid, err := strconv.ParseInt(user, 10, 64); {
-	case sec.RunAsUser != nil && *sec.RunAsUser == 0:
-		why = "container's runAsUser breaks non-root policy " + who
-	case sec.RunAsUser != nil:
-	case user == "" || err == nil && uid == 0:
-		why = "container has runAsNonRoot and image will run as root " + who
-	case err != nil:
-		why = fmt.Sprintf("container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root %s", user, who)
-	}
-	if why == "" {
-		return nil
-	}
-	return &pod.Failure{Kind: pod.Permanent, Reason: "CreateContainerConfigError", Message: why}
-}
-
-// userOpts set the process' user and groups: what the pod says, else what the
-// image says. Names are looked up in the container's own /etc/passwd.
-func userOpts(cfg pod.ContainerConfig, sec corev1.SecurityContext, imageUser string) []oci.SpecOpts {
-	user := imageUser
+// userOf is who a process runs as, in the form "user" or "user:group" of an
+// image, and the user alone. Without a group it is the user's own in the
+// image's /etc/passwd, or root's.
+func userOf(sec corev1.SecurityContext, imageUser string) (whole, user string) {
+	whole = imageUser
 	if sec.RunAsUser != nil {
-		user = strconv.FormatInt(*sec.RunAsUser, 10)
+		whole = strconv.FormatInt(*sec.RunAsUser, 10)
 	}
-	name, _, _ := strings.Cut(user, ":")
-	if sec.RunAsGroup != nil {
-		user = fmt.Sprintf("%s:%d", name, *sec.RunAsGroup)
-	}
-	if name == "" {
-		name = "0"
-	}
-	opts := []oci.SpecOpts{oci.WithUser(strings.TrimPrefix(user, ":"))}
+	user, group, grouped := strings.Cut(whole, ":")
 	if user == "" {
-		opts = []oci.SpecOpts{oci.WithUIDGID(0, 0)}
+		user = "0"
 	}
-	// The image's own groups of the user come first, as with policy Merge.
-	return append(opts, oci.WithAdditionalGIDs(name), extraGroups(cfg.Pod.Spec.SecurityContext))
+	if sec.RunAsGroup != nil {
+		group, grouped = strconv.FormatInt(*sec.RunAsGroup, 10), true
+	}
+	if grouped {
+		return user + ":" + group, user
+	}
+	return user, user
 }
 
+// userOpts set the process' user and groups. The image's own groups of the user
+// come along, as with Kubernetes' policy Merge.
+func userOpts(p *corev1.Pod, sec corev1.SecurityContext, imageUser string) []oci.SpecOpts {
+	whole, user := userOf(sec, imageUser)
+	return []oci.SpecOpts{oci.WithUser(whole), oci.WithAdditionalGIDs(user), extraGroups(p.Spec.SecurityContext)}
+}
+
+// extraGroups are the pod's own, and the one that owns its volumes.
 func extraGroups(sc *corev1.PodSecurityContext) oci.SpecOpts {
+	if sc == nil {
+		return nothing
+	}
+	groups := slices.Clone(sc.SupplementalGroups)
+	if sc.FSGroup != nil {
+		groups = append(groups, *sc.FSGroup)
+	}
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-		if sc == nil {
-			return nil
-		}
-		groups := slices.Clone(sc.SupplementalGroups)
-		if sc.FSGroup != nil {
-			groups = append(groups, *sc.FSGroup)
-		}
 		for _, g := range groups {
 			if !slices.Contains(s.Process.User.AdditionalGids, uint32(g)) {
 				s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, uint32(g))
@@ -103,4 +85,33 @@ func extraGroups(sc *corev1.PodSecurityContext) oci.SpecOpts {
 		}
 		return nil
 	}
+}
+
+// formatUser and parseUser are the two directions of LabelUser.
+func formatUser(u specs.User) string {
+	groups := make([]string, len(u.AdditionalGids))
+	for i, g := range u.AdditionalGids {
+		groups[i] = strconv.FormatUint(uint64(g), 10)
+	}
+	return fmt.Sprintf("%d:%d:%s", u.UID, u.GID, strings.Join(groups, ","))
+}
+
+// parseUser is nil for what formatUser did not write.
+func parseUser(label string) *corev1.LinuxContainerUser {
+	parts := strings.Split(label, ":")
+	if len(parts) != 3 {
+		return nil
+	}
+	uid, err1 := strconv.ParseInt(parts[0], 10, 64)
+	gid, err2 := strconv.ParseInt(parts[1], 10, 64)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	user := &corev1.LinuxContainerUser{UID: uid, GID: gid}
+	for group := range strings.SplitSeq(parts[2], ",") {
+		if g, err := strconv.ParseInt(group, 10, 64); err == nil {
+			user.SupplementalGroups = append(user.SupplementalGroups, g)
+		}
+	}
+	return user
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -58,6 +57,9 @@ func (s *Sandboxes) Create(ctx context.Context, cfg pod.SandboxConfig) error {
 }
 
 func (s *Sandboxes) create(ctx context.Context, cfg pod.SandboxConfig) error {
+	if err := checkSysctls(cfg.Pod); err != nil {
+		return err
+	}
 	netns := ""
 	if !cfg.HostNetwork {
 		var err error
@@ -104,30 +106,17 @@ func (s *Sandboxes) record(ctx context.Context, cfg pod.SandboxConfig, netns str
 	return ctr, nil
 }
 
-// start runs the pause program; one that runs is success, one that ended is
-// not started again: its attempt is over.
+// start runs the pause program; one that runs is success, and one that ended
+// is not started again: its attempt is over.
 func start(ctx context.Context, ctr containerd.Container) error {
 	task, err := ctr.Task(ctx, nil)
 	if errdefs.IsNotFound(err) {
-		task, err = ctr.NewTask(ctx, cio.NullIO)
+		task, err = runtime.NewTask(ctx, ctr, cio.NullIO)
 	}
 	if err != nil {
 		return err
 	}
-	st, err := task.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if st.Status != containerd.Created {
-		return nil
-	}
-	if err := task.Start(ctx); err != nil {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		_, _ = task.Delete(clean, containerd.WithProcessKill) // the record's removal does it otherwise
-		return err
-	}
-	return nil
+	return runtime.StartTask(ctx, ctr, task)
 }
 
 // pauseImage imports the built-in image if containerd does not have it (any
@@ -151,11 +140,18 @@ func (s *Sandboxes) pauseImage(ctx context.Context) (containerd.Image, error) {
 	return s.cd.GetImage(ctx, pause.ImageName)
 }
 
-// Remove kills and removes one attempt, and the pod's /dev/shm; what is not
-// there is success.
+// Remove kills and removes one attempt and, with the last one, the pod's
+// /dev/shm; what is not there is success.
 func (s *Sandboxes) Remove(ctx context.Context, uid types.UID, id string) error {
 	if err := s.rt.Remove(ctx, id); err != nil {
 		return fmt.Errorf("remove sandbox: %w", err)
+	}
+	others, err := s.rt.Sandboxes(ctx, uid)
+	if err != nil {
+		return fmt.Errorf("remove sandbox: %w", err)
+	}
+	if others > 0 {
+		return nil
 	}
 	if err := removeShm(filepath.Join(s.rt.RunPodDir(uid), "shm")); err != nil {
 		return failure(fmt.Errorf("remove the pod's /dev/shm: %w", err))

@@ -82,17 +82,3 @@ func namespaces(cfg pod.SandboxConfig, netns string) oci.SpecOpts {
 	}
 	return oci.Compose(append(opts, sysctls(cfg))...)
 }
-
-func sysctls(cfg pod.SandboxConfig) oci.SpecOpts {
-	return func(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
-		sc := cfg.Pod.Spec.SecurityContext
-		if sc == nil || len(sc.Sysctls) == 0 {
-			return nil
-		}
-		spec.Linux.Sysctl = map[string]string{}
-		for _, ctl := range sc.Sysctls {
-			spec.Linux.Sysctl[ctl.Name] = ctl.Value
-		}
-		return nil
-	}
-}

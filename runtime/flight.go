@@ -1,0 +1,103 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// flightKey tells transfers apart: by image, and by who may see it.
+type flightKey struct {
+	name    string
+	secrets [sha256.Size]byte
+}
+
+func flightOf(name string, secrets [][]byte) flightKey {
+	hash := sha256.New()
+	for _, secret := range secrets {
+		sum := sha256.Sum256(secret)
+		hash.Write(sum[:])
+	}
+	return flightKey{name, [sha256.Size]byte(hash.Sum(nil))}
+}
+
+// flights are the transfers under way. The zero value has none.
+type flights struct {
+	mu  sync.Mutex
+	all map[flightKey]*flight // guarded by mu
+}
+
+// flight is one transfer, for all that wait for it.
+type flight struct {
+	cancel  context.CancelFunc
+	waiters int // guarded by flights.mu
+	done    chan struct{}
+	// image and err are set before done is closed.
+	image pod.Image
+	err   error
+}
+
+// join waits for the transfer of a key, which it starts with fetch if none is
+// under way. The transfer is cancelled when the last who waits for it leaves,
+// and join returns once it has ended then.
+func (f *flights) join(ctx context.Context, key flightKey, fetch func(context.Context) (pod.Image, error)) (pod.Image, error) {
+	fl := f.enter(ctx, key, fetch)
+	select {
+	case <-fl.done:
+	case <-ctx.Done():
+		if f.leave(key, fl) {
+			<-fl.done
+		}
+		return pod.Image{}, ctx.Err()
+	}
+	return fl.image, fl.err
+}
+
+func (f *flights) enter(ctx context.Context, key flightKey, fetch func(context.Context) (pod.Image, error)) *flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fl := f.all[key]; fl != nil {
+		fl.waiters++
+		return fl
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	fl := &flight{cancel: cancel, waiters: 1, done: make(chan struct{})}
+	if f.all == nil {
+		f.all = map[flightKey]*flight{}
+	}
+	f.all[key] = fl
+	go func() {
+		defer cancel()
+		fl.image, fl.err = fetch(life)
+		f.remove(key, fl)
+		close(fl.done)
+	}()
+	return fl
+}
+
+// leave tells whether the transfer was cancelled: nobody else waits for it.
+// Who comes next starts another one.
+func (f *flights) leave(key flightKey, fl *flight) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fl.waiters--; fl.waiters > 0 {
+		return false
+	}
+	fl.cancel()
+	f.removeLocked(key, fl)
+	return true
+}
+
+func (f *flights) remove(key flightKey, fl *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeLocked(key, fl)
+}
+
+func (f *flights) removeLocked(key flightKey, fl *flight) {
+	if f.all[key] == fl {
+		delete(f.all, key)
+	}
+}

@@ -1,0 +1,57 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/errdefs"
+)
+
+// cleanTime bounds the undoing of what failed.
+const cleanTime = 30 * time.Second
+
+// NewTask makes a container's task. If it fails there is none, even if
+// containerd made one and only its answer was lost.
+func NewTask(ctx context.Context, ctr containerd.Container, creator cio.Creator) (containerd.Task, error) {
+	task, err := ctr.NewTask(ctx, creator)
+	if err == nil {
+		return task, nil
+	}
+	return nil, abandon(ctx, ctr, err)
+}
+
+// StartTask starts a task; one that was started before is success, whether it
+// still runs or has ended. If it fails there is no task.
+func StartTask(ctx context.Context, ctr containerd.Container, task containerd.Task) error {
+	if started(ctx, task) {
+		return nil
+	}
+	err := task.Start(ctx)
+	if err == nil || started(ctx, task) {
+		return nil
+	}
+	return abandon(ctx, ctr, err)
+}
+
+func started(ctx context.Context, task containerd.Task) bool {
+	st, err := task.Status(ctx)
+	return err == nil && st.Status != containerd.Created
+}
+
+// abandon removes the task that a failure may have left, and returns the
+// failure, with what else went wrong.
+func abandon(ctx context.Context, ctr containerd.Container, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	task, err := ctr.Task(ctx, nil)
+	if err == nil {
+		_, err = task.Delete(ctx, containerd.WithProcessKill)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("%w (and its task could not be removed: %v)", failed, err)
+	}
+	return failed
+}
