@@ -66,7 +66,7 @@ func TestKubernetesManifests(t *testing.T) {
 				"uid=1000(app) gid=3000 groups=50(staff),2000,3000,4000", "app      2000")
 		},
 		"liveness-exec": func(t *testing.T) {
-			n.eventually(30*time.Second, "it is restarted", func() error {
+			n.eventually(90*time.Second, "it is restarted", func() error {
 				if count := n.get("liveness-exec", ".status.containerStatuses[0].restartCount"); count != "1" {
 					return fmt.Errorf("restart count %s", count)
 				}
