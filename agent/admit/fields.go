@@ -110,15 +110,14 @@ func (w *walk) keys(m reflect.Value, path string, at *field.Path) {
 // unset: absent, or empty, which Kubernetes takes for absent. An empty struct
 // that is pointed to is there.
 func unset(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Slice, reflect.Map:
+	if v.Kind() == reflect.Slice || v.Kind() == reflect.Map {
 		return v.Len() == 0
 	}
 	return v.IsZero()
 }
 
 func (w *walk) judge(v reflect.Value, f Field, at *field.Path) {
-	if slices.Contains(f.Fine, fmt.Sprint(reflect.Indirect(v))) {
+	if asksNothing(v, f) {
 		return
 	}
 	if f.Support == Meaningless {
@@ -130,4 +129,14 @@ func (w *walk) judge(v reflect.Value, f Field, at *field.Path) {
 		text += " (" + f.Note + ")"
 	}
 	w.refused = append(w.refused, field.Forbidden(at, text))
+}
+
+// asksNothing: a fine value, or an empty object ("lifecycle: {}"). In a volume
+// an empty object still says of which kind it is.
+func asksNothing(v reflect.Value, f Field) bool {
+	v = reflect.Indirect(v)
+	if v.Kind() == reflect.Struct && v.IsZero() {
+		return !strings.HasPrefix(f.Path, "volumes[].")
+	}
+	return slices.Contains(f.Fine, fmt.Sprint(v))
 }

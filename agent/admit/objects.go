@@ -2,13 +2,11 @@ package admit
 
 import (
 	"crypto/tls"
-	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	k8sv1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	corevalidation "k8s.io/kubernetes/pkg/apis/core/validation"
 )
@@ -93,13 +91,14 @@ func takeStringData(s *corev1.Secret) {
 
 // secretWarnings are an API server's, and what takes a control plane.
 func secretWarnings(s *corev1.Secret) []string {
-	switch s.Type {
-	case corev1.SecretTypeTLS:
-		if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
-			return []string{err.Error()}
-		}
-	case corev1.SecretTypeServiceAccountToken:
-		return []string{fmt.Sprintf("%s: there is no control plane that would put a token into it", field.NewPath("type"))}
+	if s.Type == corev1.SecretTypeServiceAccountToken {
+		return []string{"type: there is no control plane that would put a token into it"}
+	}
+	if s.Type != corev1.SecretTypeTLS {
+		return nil
+	}
+	if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
+		return []string{err.Error()}
 	}
 	return nil
 }

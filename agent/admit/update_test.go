@@ -71,6 +71,7 @@ func TestUpdate(t *testing.T) {
 		"an image":                 {manifest: web, from: "nginx:1", to: "nginx:2", want: admit.Spec},
 		"an image and a label":     {manifest: web, from: "app: web}, annotations: {a: b}}", to: "app: b}}", want: admit.Metadata},
 		"a toleration":             {manifest: web, from: "spec:", to: "spec:\n  tolerations: [{operator: Exists}]", want: admit.Spec},
+		"tolerations left out":     {manifest: strings.Replace(web, "spec:", "spec:\n  tolerations: [{operator: Exists}]", 1), from: "tolerations: [{operator: Exists}]", to: "restartPolicy: Always"},
 		"a command":                {manifest: web, from: "serve", to: "other", refusal: "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`"},
 		"another container":        {manifest: web, from: "containers:", to: "containers:\n  - {name: b, image: b}", refusal: "spec.containers: Forbidden: pod updates may not add or remove containers"},
 		"another node":             {manifest: web, from: "spec:", to: "spec:\n  nodeName: there", refusal: "spec: Forbidden: pod updates may not change fields other than"},
