@@ -3,6 +3,7 @@ package admit
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -22,7 +23,7 @@ func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
 	defer validName(p)()
 	p.Status = corev1.PodStatus{}
 	refused, warnings := a.table.check(&p.Spec)
-	warnings = slices.Concat(warnings, metaWarnings(p), volumeWarnings(p.Spec.Volumes), takeAppArmor(p))
+	warnings = slices.Concat(warnings, metaWarnings(p), partWarnings(&p.Spec), takeAppArmor(p))
 	k8sv1.SetObjectDefaults_Pod(p)
 	out := Result{Object: p, Change: Spec}
 	validate := createPod
@@ -38,13 +39,26 @@ func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
 		return Result{}, err
 	}
 	out.Warnings = slices.Compact(append(warnings, theirs...))
-	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), errs))
+	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), besides(refused, errs)))
 }
 
-// volumeWarnings tell of limits that are not kept.
-func volumeWarnings(volumes []corev1.Volume) []string {
+// besides are the errors that are not about what is refused anyway.
+func besides(refused, errs field.ErrorList) field.ErrorList {
+	return slices.DeleteFunc(errs, func(err *field.Error) bool {
+		return slices.ContainsFunc(refused, func(r *field.Error) bool {
+			rest, below := strings.CutPrefix(err.Field, r.Field)
+			return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		})
+	})
+}
+
+// partWarnings tell of values of honoured fields that promise more than is kept.
+func partWarnings(spec *corev1.PodSpec) []string {
 	var out []string
-	for i, v := range volumes {
+	if spec.DNSPolicy == corev1.DNSClusterFirstWithHostNet {
+		out = append(out, fmt.Sprintf("%s: there is no cluster DNS: the host's resolver is used", field.NewPath("spec", "dnsPolicy")))
+	}
+	for i, v := range spec.Volumes {
 		if v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory {
 			out = append(out, fmt.Sprintf("%s: it is not enforced but for medium Memory",
 				field.NewPath("spec", "volumes").Index(i).Child("emptyDir", "sizeLimit")))
