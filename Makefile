@@ -62,8 +62,8 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 	bin/tools/golangci-lint run --allow-parallel-runners
 	bin/tools/buf lint
 	bin/tools/buf breaking --against api/podd.binpb
-	bin/tools/buf generate --output bin/generated
-	diff -r -x '*.proto' -x doc.go bin/generated/api/podd api/podd || { echo 'run make generate'; exit 1; }
+	bin/tools/buf generate --output bin/_generated
+	diff -r -x '*.proto' -x doc.go bin/_generated/api/podd api/podd || { echo 'run make generate'; exit 1; }
 
 .PHONY: unit
 unit: bundle ## Unit, scenario and property tests, with the race detector

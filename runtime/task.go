@@ -51,7 +51,7 @@ func abandon(ctx context.Context, ctr containerd.Container, failed error) error 
 		_, err = task.Delete(ctx, containerd.WithProcessKill)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("%w (and its task could not be removed: %v)", failed, err)
+		return fmt.Errorf("%w (and its task could not be removed: %w)", failed, err)
 	}
 	return failed
 }
