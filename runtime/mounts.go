@@ -56,16 +56,19 @@ func (c *Client) mounts(cfg pod.ContainerConfig) ([]specs.Mount, error) {
 // counts, and one inside another comes after it.
 func withMounts(mounts []specs.Mount) oci.SpecOpts {
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-		s.Mounts = orderMounts(slices.Concat(s.Mounts, []specs.Mount{cgroupMount}, mounts))
+		s.Mounts = orderMounts(slices.Concat(s.Mounts, []specs.Mount{cgroupMount()}, mounts))
 		s.Linux.RootfsPropagation = rootPropagation(mounts)
 		return nil
 	}
 }
 
-// cgroupMount is read-only; privileged containers have it made writable.
-var cgroupMount = specs.Mount{
-	Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
-	Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"},
+// cgroupMount is read-only. It is a new one every time: a privileged
+// container's is made writable.
+func cgroupMount() specs.Mount {
+	return specs.Mount{
+		Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+		Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"},
+	}
 }
 
 func orderMounts(all []specs.Mount) []specs.Mount {

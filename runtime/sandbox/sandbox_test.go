@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,6 +84,28 @@ func create(t *testing.T, bed *testbed.Bed, p *corev1.Pod) (pid uint32) {
 	return task.Pid()
 }
 
+// inNetns reads a file as a process in another one's network namespace does.
+func inNetns(t *testing.T, pid uint32, path string) string {
+	t.Helper()
+	out, err := exec.Command("nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "cat", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// settled reads a process' status once the OCI runtime has become the program.
+func settled(t *testing.T, pid uint32) string {
+	t.Helper()
+	for {
+		status := read(t, fmt.Sprintf("/proc/%d/status", pid))
+		if !strings.Contains(status, "Name:\trunc") || t.Context().Err() != nil {
+			return status
+		}
+		runtime.Gosched()
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -98,7 +122,7 @@ func TestPause(t *testing.T) {
 	defer bed.Forget(p.UID)
 	pid := create(t, bed, p)
 
-	status := read(t, fmt.Sprintf("/proc/%d/status", pid))
+	status := settled(t, pid)
 	for _, want := range []string{
 		"Name:\tpause", "Uid:\t65535\t", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000",
 		"NoNewPrivs:\t1", "Seccomp:\t2", "NSpid:\t" + fmt.Sprint(pid) + "\t1\n",
@@ -157,7 +181,6 @@ func TestSysctls(t *testing.T) {
 	for name, want := range map[string]string{
 		"ip_local_port_range": "40000\t50000", "ip_unprivileged_port_start": "80", "ping_group_range": "0\t2147483647",
 	} {
-		// /proc/<pid>/net is of the process' namespace, /proc/sys of the reader's.
 		if got := inNetns(t, pid, "/proc/sys/net/ipv4/"+name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}

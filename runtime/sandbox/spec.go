@@ -3,11 +3,13 @@ package sandbox
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
@@ -40,10 +42,20 @@ func (s *Sandboxes) spec(cfg pod.SandboxConfig, netns string) []oci.SpecOpts {
 		process,
 		namespaces(cfg, netns),
 	}
+	if hasPrivileged(cfg.Pod) {
+		// The first mount of a sysfs decides for all in its network namespace.
+		opts = append(opts, oci.WithWriteableSysfs)
+	}
 	if cfg.Seccomp {
 		opts = append(opts, seccomp.WithDefaultProfile())
 	}
 	return opts
+}
+
+func hasPrivileged(p *corev1.Pod) bool {
+	return slices.ContainsFunc(slices.Concat(p.Spec.InitContainers, p.Spec.Containers), func(c corev1.Container) bool {
+		return c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
+	})
 }
 
 func (s *Sandboxes) mounts(cfg pod.SandboxConfig) []specs.Mount {

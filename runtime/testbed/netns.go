@@ -2,9 +2,11 @@ package testbed
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,16 +26,12 @@ func (b *Bed) netns(uid types.UID) (string, error) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return "", err
 	}
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		failed <- err
-	}()
-	return path, <-failed
+	cmd := exec.Command("mount", "--bind", "/proc/self/ns/net", path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make a network namespace: %w: %s", err, out)
+	}
+	return path, nil
 }
 
 func (b *Bed) removeNetns(uid types.UID) {
