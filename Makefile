@@ -40,8 +40,9 @@ bin/tools/.built: tools/go.mod tools/go.sum
 	@touch $@
 
 .PHONY: generate
-generate: tools ## Generate the Go code of the API, the pause program and the generated docs
+generate: tools ## Generate the Go code of the API, its descriptor, and the generated docs
 	bin/tools/buf generate
+	bin/tools/buf build -o api/podd.binpb
 	go test ./agent/admit ./cmd/podctl -run 'Docs' -rewrite
 
 .PHONY: demo
@@ -62,6 +63,8 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 	bin/tools/golangci-lint run --allow-parallel-runners
 	bin/tools/buf lint
 	bin/tools/buf breaking --against api/podd.binpb
+	bin/tools/buf build -o bin/_generated/podd.binpb
+	cmp bin/_generated/podd.binpb api/podd.binpb || { echo 'the API has changed: run make generate'; exit 1; }
 	bin/tools/buf generate --output bin/_generated
 	diff -r -x '*.proto' -x doc.go bin/_generated/api/podd api/podd || { echo 'run make generate'; exit 1; }
 

@@ -146,6 +146,30 @@ func checkOutside(t *testing.T, pkg, imp string) {
 	}
 }
 
+// broughtAlong is what Kubernetes' validation brings into podd of a cluster's
+// machinery: feature gates and what they stand on. Nothing else of it may come.
+var broughtAlong = []string{
+	"k8s.io/apiserver/pkg/features",
+	"k8s.io/apiserver/pkg/util/feature",
+	"k8s.io/client-go/features",
+	"k8s.io/controller-manager/pkg/features",
+}
+
+func TestNothingMoreOfAClusterComesAlong(t *testing.T) {
+	var found []string
+	for _, p := range list(t, "-deps", "./cmd/podd") {
+		for _, machinery := range []string{"k8s.io/client-go/", "k8s.io/apiserver/", "k8s.io/controller-manager/"} {
+			if strings.HasPrefix(p.ImportPath, machinery) {
+				found = append(found, p.ImportPath)
+			}
+		}
+	}
+	slices.Sort(found)
+	if !slices.Equal(found, broughtAlong) {
+		t.Errorf("podd has these packages of a cluster's machinery:\n%s\nwant\n%s", strings.Join(found, "\n"), strings.Join(broughtAlong, "\n"))
+	}
+}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		var docs []string

@@ -409,6 +409,21 @@ func TestSharedNamespaces(t *testing.T) {
 	}
 }
 
+func TestMetricsAndHealth(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(shell("counted", "sleep 1000"))
+	n.ready("counted")
+	has(t, fetch(t, "http://"+n.metrics+"/metrics"), `podd_pods{phase="Running"} 1`, "podd_build_info{",
+		`podd_container_restarts_total{container="main",namespace="default",pod="counted"} 0`,
+		`podd_action_duration_seconds_count{kind="StartContainer"} 1`)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if body := strings.TrimSpace(fetch(t, "http://"+n.metrics+path)); body != "ok" {
+			t.Errorf("%s says %q", path, body)
+		}
+	}
+}
+
 func TestTwentyPodsAtOnce(t *testing.T) {
 	n := newNode(t)
 	var all strings.Builder
