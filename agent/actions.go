@@ -42,36 +42,27 @@ func deadline(a pod.Action) time.Duration {
 	return defaultDeadline
 }
 
-// heavy actions are bounded node-wide: more of them at once than cores gains
-// nothing and makes each slower. Signals, probes and the like never wait.
-func heavy(k pod.Kind) bool {
-	switch k {
-	case pod.CreateSandbox, pod.RemoveSandbox, pod.SetupNetwork, pod.RemoveNetwork,
-		pod.CreateContainer, pod.StartContainer, pod.ReapContainer, pod.RemoveContainer:
-		return true
+// carryOut waits for the action's turn and runs it to its end. ctx ends when
+// podd stops or the action is no longer wanted: that ends the wait, and the
+// action itself if it may be cancelled.
+func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outcome {
+	turn := a.turns.of(act)
+	if err := turn.Acquire(ctx, 1); err != nil {
+		return outcome{Result: pod.Result{Action: act}, void: true}
 	}
-	return false
-}
-
-// carryOut runs one action to its end. stop ends the waiting for a turn, not
-// the action.
-func (a *Agent) carryOut(ctx, stop context.Context, key pod.Key, act pod.Action) pod.Result {
-	r := pod.Result{Action: act}
-	if heavy(act.Kind) {
-		if err := a.heavy.Acquire(stop, 1); err != nil {
-			r.Err = failureOf(err)
-			r.Started = time.Now()
-			r.Finished = r.Started
-			return r
-		}
-		defer a.heavy.Release(1)
+	defer turn.Release(1)
+	run := ctx
+	if !act.Kind.Cancelable() {
+		run = context.WithoutCancel(ctx)
 	}
-	r.Started = time.Now()
-	probe, err := a.effect(ctx, key, act)
+	run, cancel := context.WithTimeout(run, deadline(act))
+	defer cancel()
+	r := pod.Result{Action: act, Started: time.Now()}
+	probe, err := a.effect(run, key, act)
 	r.Finished = time.Now()
 	r.Probe, r.Err = probe, failureOf(err)
 	a.cfg.Record(act.Kind, r.Finished.Sub(r.Started), err)
-	return r
+	return outcome{Result: r, void: err != nil && act.Kind.Cancelable() && ctx.Err() != nil}
 }
 
 // effect routes an action to its port.
@@ -178,6 +169,7 @@ func failureOf(err error) *pod.Failure {
 	return &pod.Failure{Kind: pod.Transient, Message: err.Error()}
 }
 
+// imageRefs are the images that a pod's containers start from.
 func imageRefs(p *corev1.Pod) []string {
 	var refs []string
 	for _, c := range p.Spec.InitContainers {

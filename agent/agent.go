@@ -2,15 +2,14 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,9 +18,9 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// Config is what an agent is made of. Everything is needed.
+// Config is what an agent is made of. Everything but Limits is needed.
 type Config struct {
-	Store      *store.Store
+	Store      Store
 	Admitter   *admit.Admitter
 	Images     Images
 	ImageStore ImageStore
@@ -44,36 +43,57 @@ type Config struct {
 	// Version is for Node.Version; ConfigYAML for Node.Config.
 	Version    Version
 	ConfigYAML []byte
-	// Parallel bounds the heavy actions under way at once; 0 means 4.
-	Parallel int64
-	Log      *zap.Logger
+	Limits     Limits
+	Log        *zap.Logger
+}
+
+// check tells what is missing.
+func (c *Config) check() error {
+	fields := reflect.ValueOf(c).Elem()
+	for i := range fields.NumField() {
+		switch f := fields.Field(i); f.Kind() { //nolint:exhaustive // the others may be zero
+		case reflect.Interface, reflect.Func, reflect.Pointer:
+			if f.IsNil() {
+				return fmt.Errorf("make the agent: it has no %s", fields.Type().Field(i).Name)
+			}
+		}
+	}
+	return nil
 }
 
 // Agent runs the pods of one node.
 type Agent struct {
 	cfg     Config
 	keeper  *keeper
-	heavy   *semaphore.Weighted
+	turns   turns
 	actions sync.WaitGroup
 	ready   atomic.Bool
+	// taken is closed when the known pods are taken up.
+	taken chan struct{}
+	// life is set by Run, before workers start.
+	life context.Context
+
+	// seats are the pods that hold a place on the node. Owned by the keeper's
+	// goroutine.
+	seats map[types.UID]*corev1.Pod
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker // guarded by mu
-	waiting []func()              // for readiness; guarded by mu
+	closed  bool                  // guarded by mu: nobody is hired any more
 	running sync.WaitGroup
-	// life is set by Run, before workers start.
-	life context.Context
 }
 
-// New makes an agent of a loaded store. Nothing is started.
+// New makes an agent. Nothing is read or started.
 func New(cfg Config) (*Agent, error) {
-	if cfg.Parallel == 0 {
-		cfg.Parallel = 4
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	return &Agent{
 		cfg:     cfg,
 		keeper:  newKeeper(cfg.Store, cfg.Log),
-		heavy:   semaphore.NewWeighted(cfg.Parallel),
+		turns:   newTurns(cfg.Limits),
+		taken:   make(chan struct{}),
+		seats:   map[types.UID]*corev1.Pod{},
 		workers: map[types.UID]*worker{},
 	}, nil
 }
@@ -81,11 +101,13 @@ func New(cfg Config) (*Agent, error) {
 // Snapshot is everything now.
 func (a *Agent) Snapshot() *Snapshot { return a.keeper.now.Load() }
 
-// Ready tells whether every known pod has a worker.
+// Ready tells whether the known pods are taken up: each has been looked at, or
+// the looking takes suspiciously long.
 func (a *Agent) Ready() bool { return a.ready.Load() }
 
 // Run takes over what the store and the world hold and runs the pods until ctx
-// ends. Actions under way are finished before it returns; pods run on.
+// ends. Actions under way are finished before it returns; pods run on. It is
+// called once.
 func (a *Agent) Run(ctx context.Context) error {
 	st, err := a.cfg.Store.Load()
 	if err != nil {
@@ -98,235 +120,96 @@ func (a *Agent) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	keeperLife, endKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	parts.Go(func() { a.keeper.run(keeperLife) })
-	a.adopt(st)
-	a.setReady()
-	parts.Go(func() { a.listen(ctx) })
-	parts.Go(func() { a.sweep(ctx) })
-	parts.Go(func() { a.keepEvents(ctx) })
-	<-ctx.Done()
+	err = a.adopt(ctx, st)
+	if err == nil {
+		a.ready.Store(true)
+		close(a.taken)
+		parts.Go(func() { a.listen(ctx) })
+		parts.Go(func() { a.sweep(ctx) })
+		parts.Go(func() { a.keepEvents(ctx) })
+		parts.Go(func() { a.watchNode(ctx) })
+		<-ctx.Done()
+	}
 	a.ready.Store(false)
-	a.running.Wait()
+	a.dismissAll()
 	a.actions.Wait()
 	endKeeper()
 	parts.Wait()
-	return a.flushEvents()
-}
-
-// onReady runs f once the known pods are taken up; at once if they are.
-func (a *Agent) onReady(f func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.ready.Load() {
-		f()
-		return
+	if err != nil && ctx.Err() == nil {
+		return err
 	}
-	a.waiting = append(a.waiting, f)
+	return a.keeper.saveEvents()
 }
 
-func (a *Agent) setReady() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.ready.Store(true)
-	for _, f := range a.waiting {
-		f()
-	}
-	a.waiting = nil
-}
+// adoptTime is how long the first look at all pods may hold readiness up.
+const adoptTime = 15 * time.Second
 
-// adopt gives every pod of the store its worker.
-func (a *Agent) adopt(st store.State) {
-	for _, e := range a.Snapshot().List(KindPod) {
-		memo, known := pod.Memo{}, st.Memos[e.Object.GetUID()]
-		if known != nil {
-			if err := json.Unmarshal(known, &memo.Durable); err != nil {
+// adopt gives every pod of the store its worker, and waits until each has been
+// looked at. Pods that were let in before keep their places; only then come
+// those that have not been.
+func (a *Agent) adopt(ctx context.Context, st store.State) error {
+	err := a.keeper.do(ctx, func() error {
+		entries := a.Snapshot().List(KindPod)
+		memories := map[types.UID]remembered{}
+		for _, e := range entries {
+			r, err := recall(st.Memos[e.Object.GetUID()])
+			if err != nil {
 				a.cfg.Log.Error("what was remembered of a pod is damaged; it is taken up from what is observed",
 					zap.String("pod", e.Key.String()), zap.Error(err))
 			}
+			memories[e.Object.GetUID()] = r
+			if sits(r) {
+				a.seats[e.Object.GetUID()] = e.Pod()
+			}
 		}
-		a.employ(e, memo)
-	}
-}
-
-// employ starts the worker of a pod. A pod that was never looked at is
-// rejected if the node can't take it.
-func (a *Agent) employ(e *Entry, memo pod.Memo) {
-	saved := memo.Durable
-	if saved.StartedAt.IsZero() && saved.Rejected == nil {
-		reason, message, ok := pod.Fits(e.Pod(), a.others(e), a.nodeFacts())
-		if !ok {
-			memo = pod.Reject(memo, time.Now(), reason, message)
+		for _, e := range entries {
+			a.employ(e, memories[e.Object.GetUID()])
 		}
-	}
-	key := pod.Key{UID: e.Object.GetUID(), Namespace: e.Key.Namespace, Name: e.Key.Name}
-	a.hire(&worker{
-		a: a, key: key, mail: newMailbox(), memo: memo, saved: saved, flight: map[pod.Subject]*flight{},
-		log: a.cfg.Log.With(zap.String("pod", key.Namespace+"/"+key.Name), zap.String("uid", string(key.UID))),
+		return nil
 	})
-}
-
-// others are the pods that hold what a new one may want, too.
-func (a *Agent) others(e *Entry) []*corev1.Pod {
-	var out []*corev1.Pod
-	for _, p := range a.Snapshot().Pods() {
-		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		if p.UID != e.Object.GetUID() && !ended {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func (a *Agent) hire(w *worker) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.workers[w.key.UID] != nil || a.life.Err() != nil {
-		return
-	}
-	a.workers[w.key.UID] = w
-	a.running.Go(func() {
-		w.run(a.life)
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.workers, w.key.UID)
-	})
-}
-
-// hint asks a pod's worker to look; an empty uid asks all.
-func (a *Agent) hint(uid types.UID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if uid != "" {
-		if w := a.workers[uid]; w != nil {
-			w.mail.hint()
-		}
-		return
-	}
-	for _, w := range a.workers {
-		w.mail.hint()
-	}
-}
-
-// condition passes a condition of somebody else's to a pod's worker.
-func (a *Agent) condition(uid types.UID, c corev1.PodCondition) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if w := a.workers[uid]; w != nil {
-		w.mail.condition(c)
-	}
-}
-
-// listen passes the world's hints on.
-func (a *Agent) listen(ctx context.Context) {
-	err := a.cfg.Observer.Hints(ctx, a.hint)
-	if ctx.Err() == nil {
-		a.cfg.Log.Error("no hints come any more; pods are looked at every "+relist.String(), zap.Error(err))
-	}
-}
-
-// sweep finds pods of which something exists and which the store does not
-// know, and has them removed.
-func (a *Agent) sweep(ctx context.Context) {
-	for {
-		if err := a.findOrphans(ctx); err != nil && ctx.Err() == nil {
-			a.cfg.Log.Warn("could not look for remains of unknown pods; it is tried again", zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(sweepEvery):
-		}
-	}
-}
-
-// sweepEvery is how often remains are looked for.
-const sweepEvery = time.Minute
-
-// orphanGrace is what an unknown pod's processes have between TERM and KILL.
-const orphanGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
-
-func (a *Agent) findOrphans(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, observeTime)
-	defer cancel()
-	found, err := a.cfg.Observer.Pods(ctx)
 	if err != nil {
 		return err
 	}
-	// Read after the listing: whatever exists of a pod, its object was first.
-	known := map[types.UID]bool{}
-	for _, p := range a.Snapshot().Pods() {
-		known[p.UID] = true
+	return a.firstLooks(ctx)
+}
+
+// firstLooks waits for every worker's first look, but not for ever.
+func (a *Agent) firstLooks(ctx context.Context) error {
+	a.mu.Lock()
+	var all []chan struct{}
+	for _, w := range a.workers {
+		all = append(all, w.looked)
 	}
-	for _, key := range found {
-		if known[key.UID] {
-			continue
+	a.mu.Unlock()
+	limit := time.NewTimer(adoptTime)
+	defer limit.Stop()
+	for _, looked := range all {
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			a.cfg.Log.Warn("not all known pods could be looked at yet")
+			return nil
 		}
-		a.mu.Lock()
-		busy := a.workers[key.UID] != nil
-		a.mu.Unlock()
-		if busy {
-			continue
-		}
-		log := a.cfg.Log.With(zap.String("pod", key.Namespace+"/"+key.Name), zap.String("uid", string(key.UID)))
-		log.Warn("found remains of a pod that the store does not know; removing them")
-		a.hire(&worker{
-			a: a, key: key, mail: newMailbox(), flight: map[pod.Subject]*flight{}, log: log,
-			orphan: &pod.Deletion{At: time.Now(), Grace: orphanGrace},
-		})
 	}
 	return nil
 }
 
-func (a *Agent) nodeFacts() pod.Node { return a.cfg.Facts() }
-
-func podKey(key pod.Key) store.Key {
-	return store.Key{Kind: KindPod, Namespace: key.Namespace, Name: key.Name}
-}
-
-// publish shows a pod's status, if it changed, and its events.
-func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatus, events []pod.Event) {
-	err := a.keeper.do(context.WithoutCancel(ctx), func() error {
-		e := a.Snapshot().Get(podKey(key))
-		if e == nil || e.Object.GetUID() != key.UID {
-			return nil
+// listen passes the world's hints on.
+func (a *Agent) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := a.cfg.Observer.Hints(ctx, a.hint)
+		if ctx.Err() != nil {
+			return
 		}
-		for _, ev := range events {
-			a.keeper.event(e.Pod(), ev, time.Now())
-		}
-		if sameStatus(e.Pod().Status, status) {
-			return nil
-		}
-		p := e.Pod().DeepCopy()
-		p.Status = status
-		next := *e
-		next.Object = p
-		a.keeper.replace(&next)
-		return nil
-	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		a.cfg.Log.Error("could not publish a pod's status", zap.Error(err))
+		a.cfg.Log.Error("hints of what happens have ended; they are asked for again", zap.Error(err))
+		sleep(ctx, hintsPause)
+		a.hint("")
 	}
 }
 
-// remove lets a pod's object leave and brings up its successor.
-func (a *Agent) remove(ctx context.Context, key pod.Key) error {
-	return a.keeper.do(context.WithoutCancel(ctx), func() error {
-		e := a.Snapshot().Get(podKey(key))
-		if e == nil || e.Object.GetUID() != key.UID {
-			return nil
-		}
-		forget := store.Change{ForgetPods: []types.UID{key.UID}}
-		if e.Next == nil {
-			return a.keeper.commit(nil, []store.Key{e.Key}, forget)
-		}
-		obj, err := decodeStored(KindPod, e.Next.Object)
-		if err != nil {
-			return fmt.Errorf("the pod that takes the place of %s: %w", e.Key, err)
-		}
-		next := &Entry{Key: e.Key, Source: e.Next.Source, Object: obj}
-		if err := a.keeper.commit([]*Entry{next}, nil, forget); err != nil {
-			return err
-		}
-		a.employ(next, pod.Memo{})
-		return nil
-	})
-}
+const hintsPause = 5 * time.Second
+
+// isStop says that an error only means that podd stops.
+func isStop(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, errStopped) }

@@ -3,20 +3,18 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
+	"strings"
 
-	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/podd-io/podd/agent/admit"
 	"github.com/podd-io/podd/agent/store"
-	"github.com/podd-io/podd/pod"
 )
 
 // Want is one object that is to be applied.
@@ -30,6 +28,7 @@ type Want struct {
 
 // ApplyOptions say how.
 type ApplyOptions struct {
+	// Source is who owns the objects.
 	Source     string
 	DryRun     bool
 	CreateOnly bool
@@ -43,12 +42,13 @@ type Applied struct {
 	Changed  bool
 }
 
-// applyKinds may be applied.
-var applyKinds = map[string]bool{KindPod: true, KindConfigMap: true, KindSecret: true}
-
 // Apply checks all objects and then stores all of them, or none; they are on
-// disk when it returns. Errors are *apierrors.StatusError.
+// disk when it returns. Errors are *apierrors.StatusError, but for a disk that
+// fails.
 func (a *Agent) Apply(ctx context.Context, wants []Want, opts ApplyOptions) ([]Applied, error) {
+	if err := checkApply(wants, opts); err != nil {
+		return nil, err
+	}
 	var out []Applied
 	err := a.keeper.do(ctx, func() error {
 		plans, err := a.plan(wants, opts)
@@ -56,7 +56,7 @@ func (a *Agent) Apply(ctx context.Context, wants []Want, opts ApplyOptions) ([]A
 			return err
 		}
 		if !opts.DryRun {
-			if err := a.store(plans); err != nil {
+			if err := a.carryThrough(plans); err != nil {
 				return err
 			}
 		}
@@ -68,6 +68,38 @@ func (a *Agent) Apply(ctx context.Context, wants []Want, opts ApplyOptions) ([]A
 	return out, err
 }
 
+// checkApply refuses what no stored object could change.
+func checkApply(wants []Want, opts ApplyOptions) error {
+	var kinds []string
+	for _, w := range wants {
+		if !slices.Contains(applyKinds(), w.Kind) {
+			kinds = append(kinds, w.Kind)
+		}
+	}
+	if len(kinds) > 0 {
+		slices.Sort(kinds)
+		return refuseApply(slices.Compact(kinds))
+	}
+	if strings.ContainsFunc(opts.Source, func(r rune) bool { return r < ' ' || r == 0x7f }) || len(opts.Source) > 1024 {
+		return apierrors.NewBadRequest(fmt.Sprintf("source %q: not a short line of text", opts.Source))
+	}
+	return nil
+}
+
+// applyKinds may be applied and deleted.
+func applyKinds() []string { return []string{KindPod, KindConfigMap, KindSecret} }
+
+func refuseApply(kinds []string) error {
+	text := fmt.Sprintf("not served: %s; these kinds can be applied: %s", strings.Join(kinds, ", "), strings.Join(applyKinds(), ", "))
+	if slices.Contains(kinds, "Service") {
+		text += "; a Service takes somebody who balances it, which podd alone does not: podd-kube does"
+	}
+	if slices.Contains(kinds, "Namespace") {
+		text += "; a Namespace need not be made: it is there as soon as something is in it"
+	}
+	return apierrors.NewBadRequest(text)
+}
+
 // plan is one checked object: what to store (nil for nothing) and to answer.
 type plan struct {
 	Applied
@@ -76,12 +108,7 @@ type plan struct {
 
 // plan checks everything before anything is stored.
 func (a *Agent) plan(wants []Want, opts ApplyOptions) ([]plan, error) {
-	for _, w := range wants {
-		if !applyKinds[w.Kind] {
-			return nil, refuseKind(w.Kind)
-		}
-	}
-	seen := map[store.Key]bool{}
+	seen, uids := map[store.Key]bool{}, map[types.UID]bool{}
 	plans := make([]plan, 0, len(wants))
 	for _, w := range wants {
 		p, err := a.planOne(w, opts)
@@ -92,17 +119,19 @@ func (a *Agent) plan(wants []Want, opts ApplyOptions) ([]plan, error) {
 		if seen[key] {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("%s %q in namespace %q is there twice", w.Kind, key.Name, key.Namespace))
 		}
-		seen[key] = true
+		if uid := p.Object.GetUID(); w.Kind == KindPod && (uids[uid] || a.uidTaken(uid, key)) {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("Pod %q: metadata.uid %s is another pod's", key.Name, uid))
+		}
+		seen[key], uids[p.Object.GetUID()] = true, true
 		plans = append(plans, p)
 	}
 	return plans, nil
 }
 
-func refuseKind(kind string) error {
-	if kind == "Service" {
-		return apierrors.NewBadRequest("Service is not served standalone: there is nobody who would balance it. It is an affair of podd-kube")
-	}
-	return apierrors.NewBadRequest(fmt.Sprintf("kind %q is not served; these are: Pod, ConfigMap, Secret", kind))
+// uidTaken says whether a pod of another name has the uid.
+func (a *Agent) uidTaken(uid types.UID, key store.Key) bool {
+	e := a.Snapshot().podOf(uid)
+	return e != nil && e.Key != key
 }
 
 func keyOf(kind string, obj metav1.Object) store.Key {
@@ -117,6 +146,9 @@ func (a *Agent) planOne(w Want, opts ApplyOptions) (plan, error) {
 	if meta.Namespace == "" {
 		meta.Namespace = metav1.NamespaceDefault
 	}
+	if errs := validation.IsDNS1123Label(meta.Namespace); len(errs) > 0 { // it becomes part of keys
+		return plan{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q: metadata.namespace %q: %s", w.Kind, meta.Name, meta.Namespace, errs[0]))
+	}
 	old := a.Snapshot().Get(keyOf(w.Kind, &meta))
 	if old != nil && opts.CreateOnly {
 		return plan{}, apierrors.NewAlreadyExists(resource(w.Kind), meta.Name)
@@ -124,16 +156,10 @@ func (a *Agent) planOne(w Want, opts ApplyOptions) (plan, error) {
 	if err := checkOld(w, old, meta.Name, opts.Source); err != nil {
 		return plan{}, err
 	}
-	if old == nil || replaces(w.Kind, meta.UID, old) {
+	if old == nil || meta.UID != "" && meta.UID != old.Object.GetUID() {
 		return a.planNew(w, opts, old)
 	}
-	return a.planUpdate(w, old)
-}
-
-// replaces: a pod of the same name with another uid is another pod, whose
-// predecessor has to end wholly first.
-func replaces(kind string, uid types.UID, old *Entry) bool {
-	return kind == KindPod && uid != "" && uid != old.Object.GetUID()
+	return a.planUpdate(w, old, &meta)
 }
 
 func checkOld(w Want, old *Entry, name, source string) error {
@@ -159,95 +185,8 @@ func checkPreconditions(kind string, e *Entry, uid, version string) error {
 	return nil
 }
 
-func conflict(kind, name, why string) error {
-	return apierrors.NewConflict(resource(kind), name, fmt.Errorf("%s", why))
-}
-
-// owned: FailedPrecondition, naming who owns the object.
-func owned(kind, name, source string) error {
-	err := apierrors.NewForbidden(resource(kind), name, fmt.Errorf("it comes from %s: change it there", source))
-	err.ErrStatus.Reason = reasonOwned
-	return err
-}
-
-func (a *Agent) planNew(w Want, opts ApplyOptions, old *Entry) (plan, error) {
-	r, err := a.cfg.Admitter.Admit(w.Kind, w.JSON, nil)
-	if err != nil {
-		return plan{}, err
-	}
-	obj := r.Object
-	if obj.GetName() == "" {
-		obj.SetName(obj.GetGenerateName() + utilrand.String(5))
-	}
-	if obj.GetUID() == "" {
-		obj.SetUID(newUID())
-	}
-	if created := obj.GetCreationTimestamp(); created.IsZero() {
-		obj.SetCreationTimestamp(metav1.Now())
-	}
-	if p, ok := obj.(*corev1.Pod); ok {
-		if err := a.place(p); err != nil {
-			return plan{}, err
-		}
-	}
-	entry := &Entry{Key: keyOf(w.Kind, obj), Source: opts.Source, Object: obj}
-	applied := Applied{Object: obj, Warnings: r.Warnings, Created: true, Changed: true}
-	if old == nil {
-		return plan{Applied: applied, entry: entry}, nil
-	}
-	next, err := record(entry)
-	if err != nil {
-		return plan{}, apierrors.NewInternalError(err)
-	}
-	ending := *old
-	ending.Next = &next
-	return plan{Applied: applied, entry: markDeleted(&ending, nil, false)}, nil
-}
-
-// place puts a new pod on this node.
-func (a *Agent) place(p *corev1.Pod) error {
-	node := a.nodeFacts().Name
-	if p.Spec.NodeName != "" && p.Spec.NodeName != node {
-		return apierrors.NewBadRequest(fmt.Sprintf("Pod %q: spec.nodeName: it is for node %q, and this one is %q", p.Name, p.Spec.NodeName, node))
-	}
-	p.Spec.NodeName = node
-	if p.Generation == 0 {
-		p.Generation = 1
-	}
-	return nil
-}
-
-func (a *Agent) planUpdate(w Want, old *Entry) (plan, error) {
-	r, err := a.cfg.Admitter.Admit(w.Kind, w.JSON, old.Object)
-	if err != nil {
-		return plan{}, err
-	}
-	obj := r.Object
-	obj.SetUID(old.Object.GetUID())
-	obj.SetCreationTimestamp(old.Object.GetCreationTimestamp())
-	obj.SetGeneration(old.Object.GetGeneration())
-	obj.SetResourceVersion(old.Object.GetResourceVersion())
-	keepStatus(obj, old.Object)
-	applied := Applied{Object: obj, Warnings: r.Warnings}
-	entry := *old
-	entry.Object = obj
-	ends := obj.GetDeletionTimestamp() != nil && old.Object.GetDeletionTimestamp() == nil
-	if !ends { // a deletion under way can't be taken back
-		obj.SetDeletionTimestamp(old.Object.GetDeletionTimestamp())
-		obj.SetDeletionGracePeriodSeconds(old.Object.GetDeletionGracePeriodSeconds())
-	}
-	if r.Change == admit.None && !ends {
-		return plan{Applied: applied}, nil
-	}
-	if r.Change == admit.Spec && w.Kind == KindPod {
-		obj.SetGeneration(old.Object.GetGeneration() + 1)
-	}
-	applied.Changed = true
-	return plan{Applied: applied, entry: &entry}, nil
-}
-
-// store persists and publishes the plans and sets the workers to it.
-func (a *Agent) store(plans []plan) error {
+// carryThrough persists and publishes the plans and sets the workers to it.
+func (a *Agent) carryThrough(plans []plan) error {
 	var entries []*Entry
 	for _, p := range plans {
 		if p.entry != nil {
@@ -258,11 +197,11 @@ func (a *Agent) store(plans []plan) error {
 		return nil
 	}
 	if err := a.keeper.commit(entries, nil, store.Change{}); err != nil {
-		return apierrors.NewInternalError(err)
+		return err
 	}
 	for _, e := range entries {
 		if e.Key.Kind == KindPod {
-			a.employ(e, pod.Memo{}) // changes nothing if it has a worker
+			a.employ(e, remembered{}) // changes nothing if it has a worker
 			a.hint(e.Object.GetUID())
 		} else {
 			a.wakeReferrers(e.Key.Kind, e.Key.Namespace, e.Key.Name)
@@ -271,23 +210,26 @@ func (a *Agent) store(plans []plan) error {
 	return nil
 }
 
-func newUID() types.UID { return types.UID(uuid.NewString()) }
+// place puts a new pod on this node.
+func (a *Agent) place(p *corev1.Pod) error {
+	node := a.cfg.Facts().Name
+	if p.Spec.NodeName != "" && p.Spec.NodeName != node {
+		return apierrors.NewBadRequest(fmt.Sprintf("Pod %q: spec.nodeName: it is for node %q, and this one is %q", p.Name, p.Spec.NodeName, node))
+	}
+	p.Spec.NodeName = node
+	return nil
+}
 
-func resource(kind string) schema.GroupResource {
-	names := map[string]string{
-		KindPod: "pods", KindConfigMap: "configmaps", KindSecret: "secrets", KindNode: "nodes", KindEvent: "events",
-	}
-	if name, ok := names[kind]; ok {
-		return schema.GroupResource{Resource: name}
-	}
-	return schema.GroupResource{Resource: kind}
+func conflict(kind, name, why string) error {
+	return apierrors.NewConflict(resource(kind), name, errors.New(why))
 }
 
 // reasonOwned is what another source's object is refused with.
 const reasonOwned metav1.StatusReason = "OwnedByAnotherSource"
 
-// stamp is when a deletion that is asked for now is to be over.
-func stamp(grace int64) *metav1.Time {
-	t := metav1.NewTime(time.Now().Add(time.Duration(grace) * time.Second))
-	return &t
+// owned: FailedPrecondition, naming who owns the object.
+func owned(kind, name, source string) error {
+	err := apierrors.NewForbidden(resource(kind), name, fmt.Errorf("it comes from %s: change it there", source))
+	err.ErrStatus.Reason = reasonOwned
+	return err
 }

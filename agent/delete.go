@@ -3,10 +3,11 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/pod"
@@ -19,78 +20,98 @@ type DeleteOptions struct {
 	UID, ResourceVersion string
 	// Grace in seconds; nil is the pod's own.
 	Grace *int64
+	// Force kills at once; Grace is 0 or nil then.
 	Force bool
+}
+
+func (o DeleteOptions) check() error {
+	switch {
+	case o.Grace != nil && *o.Grace < 0:
+		return apierrors.NewBadRequest(fmt.Sprintf("grace period %d is less than 0", *o.Grace))
+	case o.Force && o.Grace != nil && *o.Grace > 0:
+		return apierrors.NewBadRequest(fmt.Sprintf("force kills at once: it can't go with a grace period of %d", *o.Grace))
+	}
+	return nil
 }
 
 // Delete stores the wish that an object end, and gives the object as it was
 // then. A pod leaves when nothing of it is left; anything else leaves at once.
 func (a *Agent) Delete(ctx context.Context, key store.Key, opts DeleteOptions) (Object, error) {
+	if !slices.Contains(applyKinds(), key.Kind) {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("kind %q can't be deleted", key.Kind))
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	var out Object
-	err := a.keeper.do(ctx, func() error {
+	err := a.keeper.do(ctx, func() (err error) {
 		e := a.Snapshot().Get(key)
-		switch {
-		case e == nil && !applyKinds[key.Kind]:
-			return refuseKind(key.Kind)
-		case e == nil:
+		if e == nil {
 			return apierrors.NewNotFound(resource(key.Kind), key.Name)
-		case e.Source != opts.Source:
+		}
+		if e.Source != opts.Source {
 			return owned(key.Kind, key.Name, e.Source)
 		}
 		if err := checkPreconditions(key.Kind, e, opts.UID, opts.ResourceVersion); err != nil {
 			return err
 		}
-		out = e.Object
 		if key.Kind != KindPod {
+			out = e.Object
 			return a.drop(e)
 		}
-		return a.end(e, opts, &out)
+		out, err = a.end(e, opts)
+		return err
 	})
 	return out, err
 }
 
 func (a *Agent) drop(e *Entry) error {
 	if err := a.keeper.commit(nil, []store.Key{e.Key}, store.Change{}); err != nil {
-		return apierrors.NewInternalError(err)
+		return err
 	}
 	a.wakeReferrers(e.Key.Kind, e.Key.Namespace, e.Key.Name)
 	return nil
 }
 
-// end begins a pod's deletion, or shortens one that is under way.
-func (a *Agent) end(e *Entry, opts DeleteOptions, out *Object) error {
-	if opts.Grace != nil && *opts.Grace < 0 {
-		return apierrors.NewBadRequest(fmt.Sprintf("grace period %d is less than 0", *opts.Grace))
+// end begins a pod's deletion, or shortens one that is under way. A successor
+// that waits for the name is given up.
+func (a *Agent) end(e *Entry, opts DeleteOptions) (Object, error) {
+	alone := *e
+	alone.Next = nil
+	grace := opts.Grace
+	if opts.Force {
+		grace = new(int64)
 	}
-	next := markDeleted(e, opts.Grace, opts.Force)
-	if next == e {
-		return nil
+	next := markDeleted(&alone, grace, opts.Force)
+	if next == &alone && e.Next == nil {
+		return e.Object, nil
+	}
+	if next == &alone {
+		next.Object = e.Pod().DeepCopy()
 	}
 	if err := a.keeper.commit([]*Entry{next}, nil, store.Change{}); err != nil {
-		return apierrors.NewInternalError(err)
+		return nil, err
 	}
-	*out = next.Object
 	a.hint(next.Object.GetUID())
-	return nil
+	return next.Object, nil
 }
 
-// markDeleted gives the entry with its deletion begun or shortened; a longer
-// wish than the one under way changes nothing.
+// markDeleted gives the entry with its deletion begun or shortened, and the
+// entry itself if the wish is no shorter than the one under way.
 func markDeleted(e *Entry, grace *int64, force bool) *Entry {
-	p := e.Pod().DeepCopy()
-	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
-	if own := p.Spec.TerminationGracePeriodSeconds; own != nil {
-		seconds = *own
-	}
+	seconds := ownGrace(e.Pod())
 	if grace != nil {
 		seconds = *grace
 	}
-	deadline := stamp(seconds)
-	shorter := p.DeletionTimestamp == nil || deadline.Before(p.DeletionTimestamp) && grace != nil
+	deadline := metav1.NewTime(time.Now().Add(time.Duration(seconds) * time.Second))
+	under := e.Pod().DeletionTimestamp
+	shorter := under == nil || grace != nil && deadline.Before(under)
 	if !shorter && (!force || e.Force) && e.Next == nil {
 		return e
 	}
+	p := e.Pod().DeepCopy()
 	if shorter {
-		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = deadline, &seconds
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &deadline, &seconds
 	}
 	next := *e
 	next.Object, next.Force = p, e.Force || force
@@ -103,9 +124,10 @@ func deletionOf(e *Entry) *pod.Deletion {
 	if p.DeletionTimestamp == nil {
 		return nil
 	}
-	grace := time.Duration(corev1.DefaultTerminationGracePeriodSeconds) * time.Second
+	seconds := ownGrace(p)
 	if p.DeletionGracePeriodSeconds != nil {
-		grace = time.Duration(*p.DeletionGracePeriodSeconds) * time.Second
+		seconds = *p.DeletionGracePeriodSeconds
 	}
+	grace := time.Duration(seconds) * time.Second
 	return &pod.Deletion{At: p.DeletionTimestamp.Add(-grace), Grace: grace, Force: e.Force}
 }

@@ -12,37 +12,44 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/pod"
 )
 
 // The bounds on events: as old as a cluster keeps them, and no more than this
-// in all.
+// of one pod and in all.
 const (
-	eventAge  = time.Hour
-	maxEvents = 2000
+	eventAge     = time.Hour
+	maxEvents    = 2000
+	maxPodEvents = 100
 	// eventsFlush is how long an event may be in memory only.
 	eventsFlush = 5 * time.Second
+	// expireEvery is how often old ones are looked for.
+	expireEvery = time.Minute
 )
 
 // event records that something happened to a pod; the same thing again is
 // counted. It runs in the keeper's goroutine.
-func (k *keeper) event(p *corev1.Pod, ev pod.Event, now time.Time) {
+func (k *keeper) event(p *corev1.Pod, ev pod.Event, host string, now time.Time) {
 	key := store.Key{Kind: KindEvent, Namespace: p.Namespace, Name: eventName(p, ev)}
-	stamp := metav1.NewTime(now)
+	stamp := metav1.NewTime(now.UTC().Truncate(time.Second))
+	k.unsaved[key] = true
 	if old := k.now.Load().Get(key); old != nil {
-		again := old.Object.(*corev1.Event).DeepCopy()
+		again := *old.Object.(*corev1.Event)
 		again.Count++
 		again.LastTimestamp = stamp
-		k.replace(&Entry{Key: key, Source: SourceAPI, Object: again})
-		k.dirty(key)
+		k.replace(&Entry{Key: key, Source: SourceAPI, Object: &again})
 		return
 	}
-	k.replace(&Entry{Key: key, Source: SourceAPI, Object: newEvent(key, p, ev, stamp)})
-	k.dirty(key)
+	k.replace(&Entry{Key: key, Source: SourceAPI, Object: newEvent(key, p, ev, host, stamp)})
+	k.eventsOf[p.UID]++
+	if k.eventsOf[p.UID] > maxPodEvents {
+		k.expire(now, maxPodEvents*9/10, func(e *Entry) bool { return about(e.Object) == p.UID })
+	}
 	if len(k.now.Load().kinds[KindEvent]) > maxEvents {
-		k.expire(now)
+		k.expire(now, maxEvents*9/10, func(*Entry) bool { return true })
 	}
 }
 
@@ -52,75 +59,87 @@ func eventName(p *corev1.Pod, ev pod.Event) string {
 	return p.Name + "." + hex.EncodeToString(sum[:8])
 }
 
-func newEvent(key store.Key, p *corev1.Pod, ev pod.Event, now metav1.Time) *corev1.Event {
-	path := ""
-	if ev.Container != "" {
-		path = fmt.Sprintf("spec.containers{%s}", ev.Container)
-		for _, c := range p.Spec.InitContainers {
-			if c.Name == ev.Container {
-				path = fmt.Sprintf("spec.initContainers{%s}", ev.Container)
-			}
-		}
-	}
+func newEvent(key store.Key, p *corev1.Pod, ev pod.Event, host string, now metav1.Time) *corev1.Event {
 	return &corev1.Event{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: KindEvent},
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: newUID(), CreationTimestamp: now},
 		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: KindPod, Namespace: p.Namespace, Name: p.Name, UID: p.UID, FieldPath: path,
+			APIVersion: "v1", Kind: KindPod, Namespace: p.Namespace, Name: p.Name, UID: p.UID, FieldPath: fieldPath(p, ev.Container),
 		},
 		Type: ev.Type, Reason: ev.Reason, Message: ev.Message,
-		Source:         corev1.EventSource{Component: "podd"},
+		Source:         corev1.EventSource{Component: "podd", Host: host},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-		ReportingController: "podd",
+		ReportingController: "podd", ReportingInstance: host,
 	}
 }
 
-// expire removes events that are too old, and the oldest ones beyond the bound
-// with some room to spare. It runs in the keeper's goroutine.
-func (k *keeper) expire(now time.Time) {
-	events := k.now.Load().List(KindEvent)
+// fieldPath names a container as a kubelet's events do.
+func fieldPath(p *corev1.Pod, container string) string {
+	if container == "" {
+		return ""
+	}
+	isIt := func(c corev1.Container) bool { return c.Name == container }
+	if slices.ContainsFunc(p.Spec.InitContainers, isIt) {
+		return fmt.Sprintf("spec.initContainers{%s}", container)
+	}
+	return fmt.Sprintf("spec.containers{%s}", container)
+}
+
+// expire removes those of some events that are too old, and the oldest beyond
+// keep. It runs in the keeper's goroutine.
+func (k *keeper) expire(now time.Time, keep int, of func(*Entry) bool) {
+	events := slices.DeleteFunc(k.now.Load().List(KindEvent), func(e *Entry) bool { return !of(e) })
 	last := func(e *Entry) time.Time { return e.Object.(*corev1.Event).LastTimestamp.Time }
 	slices.SortStableFunc(events, func(a, b *Entry) int { return last(a).Compare(last(b)) })
-	surplus := len(events) - maxEvents*9/10
+	surplus := len(events) - keep
 	for i, e := range events {
 		if i >= surplus && now.Sub(last(e)) < eventAge {
 			return
 		}
-		k.publish(e.Key, nil)
-		k.dirty(e.Key)
+		k.dropEvent(e)
 	}
 }
 
-func (k *keeper) dirty(key store.Key) { k.unsaved[key] = true }
+func (k *keeper) dropEvent(e *Entry) {
+	k.publish(e.Key, nil)
+	k.unsaved[e.Key] = true
+	uid := about(e.Object)
+	if k.eventsOf[uid]--; k.eventsOf[uid] <= 0 {
+		delete(k.eventsOf, uid)
+	}
+}
 
 // keepEvents writes events to disk now and then, and lets old ones go.
 func (a *Agent) keepEvents(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(eventsFlush):
-		}
+	var expired time.Time
+	said := ""
+	for sleep(ctx, eventsFlush) {
 		err := a.keeper.do(ctx, func() error {
-			a.keeper.expire(time.Now())
+			if now := time.Now(); now.Sub(expired) >= expireEvery {
+				a.keeper.expire(now, maxEvents, func(*Entry) bool { return true })
+				expired = now
+			}
 			return a.keeper.saveEvents()
 		})
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			said = ""
+		case !isStop(err) && err.Error() != said:
+			said = err.Error()
 			a.cfg.Log.Warn("could not write events; it is tried again", zap.Error(err))
 		}
 	}
 }
 
-// flushEvents writes what is left when the keeper has ended.
-func (a *Agent) flushEvents() error { return a.keeper.saveEvents() }
-
+// saveEvents writes what is not on disk yet. It runs in the keeper's goroutine,
+// or when that has ended.
 func (k *keeper) saveEvents() error {
 	if len(k.unsaved) == 0 {
 		return nil
 	}
 	put, remove := map[string][]byte{}, []string{}
 	for key := range k.unsaved {
-		name := key.Namespace + "/" + key.Name
+		name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}.String()
 		e := k.now.Load().Get(key)
 		if e == nil {
 			remove = append(remove, name)

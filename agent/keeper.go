@@ -3,11 +3,14 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
 
 	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/agent/store"
 )
@@ -19,9 +22,11 @@ const revisionBlock = 10_000
 // keeper owns the objects: one goroutine changes them, persists them, and
 // publishes a new snapshot. Everybody else reads snapshots.
 type keeper struct {
-	store *store.Store
+	store Store
 	log   *zap.Logger
 	ops   chan func()
+	// ended is closed when no op is carried out any more.
+	ended chan struct{}
 	// now is the published snapshot; only the keeper's goroutine stores it.
 	now atomic.Pointer[Snapshot]
 
@@ -30,16 +35,22 @@ type keeper struct {
 	watches map[*watch]bool
 	history history
 	unsaved map[store.Key]bool // events that changed since they were written
+	// eventsOf counts the events about each object.
+	eventsOf map[types.UID]int
 }
 
-func newKeeper(s *store.Store, log *zap.Logger) *keeper {
-	k := &keeper{store: s, log: log, ops: make(chan func()), watches: map[*watch]bool{}, unsaved: map[store.Key]bool{}}
+func newKeeper(s Store, log *zap.Logger) *keeper {
+	k := &keeper{
+		store: s, log: log, ops: make(chan func()), ended: make(chan struct{}), watches: map[*watch]bool{},
+		unsaved: map[store.Key]bool{}, eventsOf: map[types.UID]int{},
+	}
 	k.now.Store(&Snapshot{})
 	return k
 }
 
 // run carries out what do brings, one after the other, until ctx ends.
 func (k *keeper) run(ctx context.Context) {
+	defer close(k.ended)
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,7 +61,11 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// do runs op in the keeper's goroutine and gives its error.
+// errStopped is do's error when podd has stopped.
+var errStopped = errors.New("podd is stopping")
+
+// do runs op in the keeper's goroutine and gives its error. Once begun, op is
+// finished.
 func (k *keeper) do(ctx context.Context, op func() error) error {
 	done := make(chan error, 1)
 	select {
@@ -58,6 +73,8 @@ func (k *keeper) do(ctx context.Context, op func() error) error {
 		return <-done
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-k.ended:
+		return errStopped
 	}
 }
 
@@ -71,6 +88,12 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 		if err != nil {
 			return fmt.Errorf("stored object %s: %w", rec.Key, err)
 		}
+		if p, ok := obj.(*corev1.Pod); ok {
+			r, err := recall(st.Memos[p.UID])
+			if err == nil { // if not, adopt tells
+				p.Status = r.Status
+			}
+		}
 		snap = snap.with(snap.Revision, rec.Key, &Entry{
 			Key: rec.Key, Source: rec.Source, Object: obj, Force: rec.Force, Next: rec.Next,
 		})
@@ -83,6 +106,7 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 		}
 		key := store.Key{Kind: KindEvent, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 		snap = snap.with(snap.Revision, key, &Entry{Key: key, Source: SourceAPI, Object: obj})
+		k.eventsOf[about(obj)]++
 	}
 	k.now.Store(snap)
 	return nil
@@ -90,27 +114,30 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 
 // commit persists what changes in the set, then publishes it. It runs in the
 // keeper's goroutine. Either all of it happens or, with an error, nothing.
-func (k *keeper) commit(set []*Entry, remove []store.Key, forget store.Change) error {
+func (k *keeper) commit(set []*Entry, remove []store.Key, c store.Change) error {
 	snap := k.now.Load()
-	forget.Revision = max(k.bound, snap.Revision+uint64(2*len(set)+len(remove))+revisionBlock)
-	forget.Remove = remove
+	c.Revision = max(k.bound, snap.Revision+uint64(2*len(set)+len(remove))+revisionBlock)
+	c.Remove = remove
 	revision := snap.Revision
 	for _, e := range set {
 		revision++
+		if replaced(snap, e) {
+			revision++ // for the one that leaves
+		}
 		e.Object.SetResourceVersion(strconv.FormatUint(revision, 10))
 		rec, err := record(e)
 		if err != nil {
 			return err
 		}
-		forget.Put = append(forget.Put, rec)
+		c.Put = append(c.Put, rec)
 	}
-	if err := k.store.Commit(forget); err != nil {
+	if err := k.store.Commit(c); err != nil {
 		return err
 	}
-	k.bound = forget.Revision
+	k.bound = c.Revision
 	for _, e := range set {
-		if old := snap.Get(e.Key); old != nil && old.Object.GetUID() != e.Object.GetUID() {
-			k.publish(e.Key, nil) // of one name, but not the same object
+		if replaced(snap, e) {
+			k.publish(e.Key, nil)
 		}
 		k.publish(e.Key, e)
 	}
@@ -118,6 +145,13 @@ func (k *keeper) commit(set []*Entry, remove []store.Key, forget store.Change) e
 		k.publish(key, nil)
 	}
 	return nil
+}
+
+// replaced says whether an entry takes the place of another object of the same
+// name.
+func replaced(snap *Snapshot, e *Entry) bool {
+	old := snap.Get(e.Key)
+	return old != nil && old.Object.GetUID() != e.Object.GetUID()
 }
 
 // replace publishes an object of which nothing durable changed. It runs in the
@@ -144,12 +178,14 @@ func (k *keeper) publish(key store.Key, entry *Entry) {
 	c := change{revision: next.Revision, old: old, new: entry}
 	k.history.add(c)
 	for w := range k.watches {
-		w.push(c)
+		if !w.push(c) {
+			delete(k.watches, w)
+		}
 	}
 }
 
-// record is how an entry is stored: without a pod's status, which podd finds
-// out anew.
+// record is how an entry is stored: without a pod's status, which is
+// remembered with its memo.
 func record(e *Entry) (store.Record, error) {
 	raw, err := json.Marshal(withoutStatus(e.Object))
 	if err != nil {

@@ -9,13 +9,28 @@ import (
 )
 
 // mailbox is what others tell a worker. Nobody waits for it: hints merge, the
-// newest spec stands, results and conditions gather.
+// newest spec stands in the snapshot, results and conditions gather.
 type mailbox struct {
 	wake chan struct{} // has room for one
 
-	mu         sync.Mutex
-	results    []pod.Result
+	mu  sync.Mutex
+	got letters
+}
+
+// letters are what came in since the last look.
+type letters struct {
+	outcomes   []outcome
 	conditions []corev1.PodCondition
+	// answers are told once the conditions are on disk.
+	answers []chan<- error
+}
+
+// outcome is how an action ended.
+type outcome struct {
+	pod.Result
+	// void: it was given up before its end, or never begun; its result says
+	// nothing.
+	void bool
 }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
@@ -28,24 +43,27 @@ func (m *mailbox) hint() {
 	}
 }
 
-func (m *mailbox) done(r pod.Result) {
+func (m *mailbox) done(o outcome) {
 	m.mu.Lock()
-	m.results = append(m.results, r)
+	m.got.outcomes = append(m.got.outcomes, o)
 	m.mu.Unlock()
 	m.hint()
 }
 
-func (m *mailbox) condition(c corev1.PodCondition) {
+// conditions passes conditions of somebody else's on. The answer, for which
+// there has to be room, comes once they are on disk.
+func (m *mailbox) conditions(all []corev1.PodCondition, answer chan<- error) {
 	m.mu.Lock()
-	m.conditions = append(m.conditions, c)
+	m.got.conditions = append(m.got.conditions, all...)
+	m.got.answers = append(m.got.answers, answer)
 	m.mu.Unlock()
 	m.hint()
 }
 
-func (m *mailbox) take() ([]pod.Result, []corev1.PodCondition) {
+func (m *mailbox) take() letters {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	results, conditions := m.results, m.conditions
-	m.results, m.conditions = nil, nil
-	return results, conditions
+	got := m.got
+	m.got = letters{}
+	return got
 }

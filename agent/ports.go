@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/pod"
 )
 
@@ -14,6 +15,19 @@ import (
 // effects are idempotent, and undoing works without the doing. Errors are
 // *pod.Failure, wrapped or bare; any other error counts as transient. Every
 // call has a deadline in its context.
+
+// Store keeps what must not be lost. A write is on disk when it returns, or has
+// changed nothing when it fails. Package store has the real one.
+type Store interface {
+	// Load reads everything.
+	Load() (store.State, error)
+	// Commit stores a change of objects: all of it or nothing.
+	Commit(c store.Change) error
+	// PutMemo stores what is remembered of one pod.
+	PutMemo(uid types.UID, memo []byte) error
+	// PutEvents stores events and removes others, by namespace/name.
+	PutEvents(put map[string][]byte, remove []string) error
+}
 
 // Images fetches and keeps images.
 type Images interface {

@@ -2,20 +2,19 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 )
@@ -49,22 +48,32 @@ func (a *Agent) Serve(ctx context.Context, listeners ...net.Listener) error {
 	alive := health.NewServer()
 	alive.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(srv, alive)
-	a.onReady(func() { alive.SetServingStatus("", healthpb.HealthCheckResponse_SERVING) })
 	reflection.Register(srv)
 
 	errs := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { errs <- srv.Serve(l) }()
 	}
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-errs:
-		failed = fmt.Errorf("serve: %w", failed)
-	}
+	failed := a.serveUntil(ctx, alive, errs)
 	alive.Shutdown()
 	gently(srv)
 	return failed
+}
+
+// serveUntil waits for the end, and tells of health meanwhile.
+func (a *Agent) serveUntil(ctx context.Context, alive *health.Server, errs <-chan error) error {
+	taken := a.taken
+	for {
+		select {
+		case <-taken:
+			alive.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+			taken = nil
+		case <-ctx.Done():
+			return nil
+		case err := <-errs:
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
 }
 
 // gently lets calls end, but not for ever.
@@ -102,17 +111,15 @@ func (a *Agent) recovered(method string, err *error) {
 	if p := recover(); p != nil {
 		a.cfg.Log.Error("a call failed by a defect in podd; please report it",
 			zap.String("method", method), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		*err = status.Errorf(codes.Internal, "%s failed by a defect in podd: see its log", method)
+		*err = statusError(apierrors.NewInternalError(fmt.Errorf("%s failed by a defect in podd: see its log", method)))
 	}
 }
-
-var errNotReady = errors.New("podd is starting: it has not taken up its pods yet")
 
 // admitCall refuses what needs the pods until they are taken up. Health and
 // reflection answer always.
 func (a *Agent) admitCall(method string) error {
-	if a.Ready() || len(method) < 6 || method[:6] != "/podd." {
+	if a.Ready() || !strings.HasPrefix(method, "/podd.") {
 		return nil
 	}
-	return status.Error(codes.Unavailable, errNotReady.Error())
+	return statusError(apierrors.NewServiceUnavailable("podd is not ready: it has not taken up its pods yet, or it is stopping"))
 }

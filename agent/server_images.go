@@ -53,6 +53,7 @@ func (i *images) Pull(req *poddv1.PullRequest, stream grpc.ServerStreamingServer
 	if err != nil {
 		return err
 	}
+	i.a.hint("") // pods may wait for it
 	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}}})
 }
 

@@ -25,11 +25,11 @@ type node struct {
 }
 
 func (n *node) GetNode(ctx context.Context, _ *poddv1.GetNodeRequest) (*poddv1.GetNodeResponse, error) {
-	obj, err := n.a.cfg.Host.Node(ctx)
+	e, err := n.a.node(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w, err := wire(KindNode, obj)
+	w, err := wire(e.Object)
 	return &poddv1.GetNodeResponse{Object: w}, err
 }
 

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/podd-io/podd/agent/store"
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
@@ -25,14 +24,13 @@ type objects struct {
 }
 
 // wire is an object as it travels.
-func wire(kind string, obj Object) (*poddv1.Object, error) {
-	obj = obj.DeepCopyObject().(Object)
-	obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
+func wire(obj Object) (*poddv1.Object, error) {
 	raw, err := json.Marshal(obj)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", kind, obj.GetName(), err)
+		return nil, fmt.Errorf("encode %s: %w", obj.GetName(), err)
 	}
-	return &poddv1.Object{ApiVersion: "v1", Kind: kind, Json: raw}, nil
+	version, kind := obj.GetObjectKind().GroupVersionKind().ToAPIVersionAndKind()
+	return &poddv1.Object{ApiVersion: version, Kind: kind, Json: raw}, nil
 }
 
 func (o *objects) Apply(ctx context.Context, req *poddv1.ApplyRequest) (*poddv1.ApplyResponse, error) {
@@ -49,8 +47,8 @@ func (o *objects) Apply(ctx context.Context, req *poddv1.ApplyRequest) (*poddv1.
 		return nil, err
 	}
 	resp := &poddv1.ApplyResponse{}
-	for i, d := range done {
-		obj, err := wire(wants[i].Kind, d.Object)
+	for _, d := range done {
+		obj, err := wire(d.Object)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +97,7 @@ func (o *objects) Delete(ctx context.Context, req *poddv1.DeleteRequest) (*poddv
 	if err != nil {
 		return nil, err
 	}
-	w, err := wire(key.Kind, obj)
+	w, err := wire(obj)
 	return &poddv1.DeleteResponse{Object: w}, err
 }
 
@@ -112,39 +110,50 @@ func (o *objects) Get(ctx context.Context, req *poddv1.GetRequest) (*poddv1.GetR
 	if err != nil {
 		return nil, err
 	}
-	w, err := wire(key.Kind, entry.Object)
+	w, err := wire(entry.Object)
 	return &poddv1.GetResponse{Object: w}, err
 }
 
 func (o *objects) find(ctx context.Context, key store.Key) (*Entry, error) {
-	entries, _, err := o.list(ctx, key.Kind)
-	if err != nil {
+	if err := checkRead(key.Kind); err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if e.Key.Name == key.Name && (key.Kind == KindNode || e.Key.Namespace == key.Namespace) {
-			return e, nil
+	if key.Kind == KindNode {
+		key.Namespace = ""
+		if n, err := o.a.node(ctx); err != nil || n.Key == key {
+			return n, err
 		}
+	}
+	if e := o.a.Snapshot().Get(key); e != nil {
+		return e, nil
 	}
 	return nil, apierrors.NewNotFound(resource(key.Kind), key.Name)
 }
 
-// list gives the objects of a kind; the node is made on the spot.
-func (o *objects) list(ctx context.Context, kind string) ([]*Entry, uint64, error) {
-	snap := o.a.Snapshot()
-	switch kind {
-	case KindPod, KindConfigMap, KindSecret:
-		return snap.List(kind), snap.Revision, nil
-	case KindEvent:
-		return byTime(snap.List(kind)), snap.Revision, nil
-	case KindNode:
-		n, err := o.a.cfg.Host.Node(ctx)
-		if err != nil {
-			return nil, 0, fmt.Errorf("look at the node: %w", err)
+// readKinds may be read and watched.
+func readKinds() []string { return append(applyKinds(), KindEvent, KindNode) }
+
+func checkRead(kinds ...string) error {
+	for _, kind := range kinds {
+		if !slices.Contains(readKinds(), kind) {
+			return apierrors.NewBadRequest(fmt.Sprintf("kind %q is not served; these are: %s", kind, strings.Join(readKinds(), ", ")))
 		}
-		return []*Entry{{Key: store.Key{Kind: KindNode, Name: n.Name}, Source: SourceAPI, Object: n}}, snap.Revision, nil
 	}
-	return nil, 0, refuseKind(kind)
+	return nil
+}
+
+// list gives the objects of a kind. The node is looked at anew.
+func (o *objects) list(ctx context.Context, kind string) ([]*Entry, uint64, error) {
+	if kind == KindNode {
+		n, err := o.a.node(ctx)
+		return []*Entry{n}, o.a.Snapshot().Revision, err
+	}
+	snap := o.a.Snapshot()
+	entries := snap.List(kind)
+	if kind == KindEvent {
+		entries = byTime(entries)
+	}
+	return entries, snap.Revision, nil
 }
 
 // byTime orders events as they happened.
@@ -156,6 +165,9 @@ func byTime(events []*Entry) []*Entry {
 }
 
 func (o *objects) List(ctx context.Context, req *poddv1.ListRequest) (*poddv1.ListResponse, error) {
+	if err := checkRead(req.Kind); err != nil {
+		return nil, err
+	}
 	match, err := matcher([]string{req.Kind}, req.Namespace, req.LabelSelector, req.FieldSelector)
 	if err != nil {
 		return nil, err
@@ -169,7 +181,7 @@ func (o *objects) List(ctx context.Context, req *poddv1.ListRequest) (*poddv1.Li
 		if !match(e) {
 			continue
 		}
-		w, err := wire(req.Kind, e.Object)
+		w, err := wire(e.Object)
 		if err != nil {
 			return nil, err
 		}
@@ -178,59 +190,11 @@ func (o *objects) List(ctx context.Context, req *poddv1.ListRequest) (*poddv1.Li
 	return resp, nil
 }
 
-// matcher is what the selectors of List and Watch come to.
-func matcher(kinds []string, namespace, labelSelector, fieldSelector string) (func(*Entry) bool, error) {
-	byLabel, err := labels.Parse(labelSelector)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("label selector: %v", err))
-	}
-	byField, err := fields.ParseSelector(fieldSelector)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("field selector: %v", err))
-	}
-	wanted := map[string]bool{}
-	for _, k := range kinds {
-		wanted[k] = true
-	}
-	for _, r := range byField.Requirements() {
-		if !knownField(r.Field) {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("field selector: %q is not known; these are: metadata.name, metadata.namespace, status.phase, spec.nodeName, involvedObject.{kind,name,namespace,uid}, reason, type", r.Field))
-		}
-	}
-	return func(e *Entry) bool {
-		return (len(wanted) == 0 || wanted[e.Key.Kind]) &&
-			(namespace == "" || e.Key.Namespace == "" || e.Key.Namespace == namespace) &&
-			byLabel.Matches(labels.Set(e.Object.GetLabels())) &&
-			(byField.Empty() || byField.Matches(fieldsOf(e)))
-	}, nil
-}
-
-func knownField(name string) bool {
-	_, ok := fieldsOf(&Entry{Object: &corev1.Pod{}})[name]
-	_, ev := fieldsOf(&Entry{Object: &corev1.Event{}})[name]
-	return ok || ev
-}
-
-func fieldsOf(e *Entry) fields.Set {
-	set := fields.Set{"metadata.name": e.Key.Name, "metadata.namespace": e.Key.Namespace}
-	switch obj := e.Object.(type) {
-	case *corev1.Pod:
-		set["status.phase"] = string(obj.Status.Phase)
-		set["spec.nodeName"] = obj.Spec.NodeName
-	case *corev1.Event:
-		set["involvedObject.kind"] = obj.InvolvedObject.Kind
-		set["involvedObject.name"] = obj.InvolvedObject.Name
-		set["involvedObject.namespace"] = obj.InvolvedObject.Namespace
-		set["involvedObject.uid"] = string(obj.InvolvedObject.UID)
-		set["reason"], set["type"] = obj.Reason, obj.Type
-	}
-	return set
-}
-
-// UpdateStatus merges conditions that podd does not own.
-func (o *objects) UpdateStatus(_ context.Context, req *poddv1.UpdateStatusRequest) (*poddv1.UpdateStatusResponse, error) {
+// UpdateStatus merges conditions that podd does not own. They are on disk when
+// it answers.
+func (o *objects) UpdateStatus(ctx context.Context, req *poddv1.UpdateStatusRequest) (*poddv1.UpdateStatusResponse, error) {
 	var p corev1.Pod
-	if err := json.Unmarshal(req.GetObject().GetJson(), &p); err != nil || req.Object.Kind != KindPod {
+	if err := json.Unmarshal(req.GetObject().GetJson(), &p); err != nil || req.GetObject().GetKind() != KindPod {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("object: not a Pod (%v)", err))
 	}
 	key, err := refKey(&poddv1.ObjectRef{Kind: KindPod, Namespace: p.Namespace, Name: p.Name})
@@ -238,16 +202,19 @@ func (o *objects) UpdateStatus(_ context.Context, req *poddv1.UpdateStatusReques
 		return nil, err
 	}
 	e := o.a.Snapshot().Get(key)
-	if e == nil {
+	if e == nil || p.UID != "" && p.UID != e.Object.GetUID() {
 		return nil, apierrors.NewNotFound(resource(KindPod), key.Name)
 	}
 	if err := checkPreconditions(KindPod, e, req.Preconditions.GetUid(), req.Preconditions.GetResourceVersion()); err != nil {
 		return nil, err
 	}
-	for _, c := range p.Status.Conditions {
-		o.a.condition(e.Object.GetUID(), c)
+	if err := o.a.conditions(ctx, e.Object.GetUID(), p.Status.Conditions); err != nil {
+		return nil, err
 	}
-	w, err := wire(KindPod, e.Object)
+	if now := o.a.Snapshot().Get(key); now != nil {
+		e = now
+	}
+	w, err := wire(e.Object)
 	return &poddv1.UpdateStatusResponse{Object: w}, err
 }
 

@@ -2,11 +2,8 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,9 +23,7 @@ type streams struct {
 	a *Agent
 }
 
-// findPod looks a pod and one of its containers up; without a name it is the
-// pod's only one, or its first as the kubectl.kubernetes.io/default-container
-// annotation or the order says.
+// findPod looks a pod and one of its containers up.
 func (s *streams) findPod(ref *poddv1.PodRef, container string) (*corev1.Pod, *corev1.ContainerStatus, string, error) {
 	key := store.Key{Kind: KindPod, Namespace: ref.GetNamespace(), Name: ref.GetName()}
 	if key.Namespace == "" {
@@ -48,12 +43,17 @@ func (s *streams) findPod(ref *poddv1.PodRef, container string) (*corev1.Pod, *c
 
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
+// chooseContainer checks a container's name. Without one it is the one that the
+// pod names as its default, or its only one.
 func chooseContainer(p *corev1.Pod, name string) (string, error) {
 	if name == "" {
 		name = p.Annotations[defaultContainerAnnotation]
 	}
 	if name == "" {
-		return p.Spec.Containers[0].Name, nil
+		if len(p.Spec.Containers) == 1 {
+			return p.Spec.Containers[0].Name, nil
+		}
+		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", p.Name, containerNames(p)))
 	}
 	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for _, c := range list {
@@ -63,6 +63,16 @@ func chooseContainer(p *corev1.Pod, name string) (string, error) {
 		}
 	}
 	return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, p.Name))
+}
+
+func containerNames(p *corev1.Pod) []string {
+	var names []string
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for _, c := range list {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 func containerStatus(p *corev1.Pod, name string) *corev1.ContainerStatus {
@@ -94,14 +104,28 @@ func (s *streams) Logs(req *poddv1.LogsRequest, stream grpc.ServerStreamingServe
 	if req.SinceTime != nil {
 		opts.Since = req.SinceTime.AsTime()
 	}
-	ctx, cancel := context.WithCancel(stream.Context())
+	return s.a.readLog(stream.Context(), logWriter{stream}, p, opts)
+}
+
+// readLog reads a log; with follow, until the container has ended.
+func (a *Agent) readLog(ctx context.Context, w io.Writer, p *corev1.Pod, opts pod.LogOptions) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if opts.Follow {
-		if opts.Done, err = s.a.ended(ctx, p, name, attempt); err != nil {
-			return err
-		}
+	if !opts.Follow {
+		return a.cfg.Logs.Read(ctx, w, opts)
 	}
-	return s.a.cfg.Logs.Read(ctx, logWriter{stream}, opts)
+	done, err := a.ended(ctx, p, opts.Container, opts.Attempt)
+	if err != nil {
+		return err
+	}
+	opts.Done = done
+	if err := a.cfg.Logs.Read(ctx, w, opts); err != nil {
+		return err
+	}
+	if a.life.Err() != nil {
+		return errStopped // there may be more to come
+	}
+	return nil
 }
 
 // logAttempt finds the instance whose log is meant, with the kubelet's words
@@ -165,7 +189,7 @@ func (a *Agent) ended(ctx context.Context, p *corev1.Pod, name string, attempt i
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer a.keeper.stop(context.WithoutCancel(ctx), w)
+		defer a.keeper.stop(ctx, w)
 		for runs(a.Snapshot().Get(key), p, name, attempt) {
 			select {
 			case <-ctx.Done():
@@ -187,139 +211,6 @@ func runs(e *Entry, p *corev1.Pod, name string, attempt int) bool {
 	st := containerStatus(e.Pod(), name)
 	return st != nil && st.State.Running != nil && st.ContainerID == containerURL(p, name, attempt)
 }
-
-type execStream = grpc.BidiStreamingServer[poddv1.ExecRequest, poddv1.ExecResponse]
-
-// disconnectGrace is what an exec'd process has to end after its caller went.
-const disconnectGrace = 10 * time.Second
-
-// Exec runs a command. When the caller goes away, its input is closed, and it
-// is killed if it does not end within disconnectGrace.
-func (s *streams) Exec(stream execStream) error {
-	first, err := stream.Recv()
-	if err != nil {
-		return err
-	}
-	start := first.GetStart()
-	if start == nil || len(start.Command) == 0 {
-		return apierrors.NewBadRequest("the first message has to be the start, with a command")
-	}
-	if start.Tty {
-		return status.Error(codes.Unimplemented, "exec with a terminal is not supported yet")
-	}
-	id, err := s.runningContainer(start)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := detached(stream.Context(), s.a.life)
-	defer cancel()
-	out := &execOutput{stream: stream}
-	cmd := pod.ExecCommand{Args: start.Command, Stdout: out.stdout(), Stderr: out.stderr()}
-	if start.Stdin {
-		in, feed := io.Pipe()
-		defer in.Close()
-		go feedInput(stream, feed)
-		cmd.Stdin = in
-	}
-	code, err := s.a.cfg.Execer.Exec(ctx, id, cmd)
-	if err != nil {
-		return err
-	}
-	return out.exit(code)
-}
-
-func (s *streams) runningContainer(start *poddv1.ExecRequest_Start) (string, error) {
-	p, st, name, err := s.findPod(start.Pod, start.Container)
-	if err != nil {
-		return "", err
-	}
-	if st == nil || st.State.Running == nil {
-		return "", apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not running", name, p.Name))
-	}
-	return st.ContainerID[len("containerd://"):], nil
-}
-
-// detached lives a little longer than the call, so that a process whose caller
-// went can end by itself.
-func detached(call, life context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(call))
-	stop := context.AfterFunc(call, func() {
-		timer := time.NewTimer(disconnectGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-life.Done():
-		case <-ctx.Done():
-		}
-		cancel()
-	})
-	return ctx, func() { stop(); cancel() }
-}
-
-// feedInput passes input on until its end or the caller's.
-func feedInput(stream execStream, feed *io.PipeWriter) {
-	for {
-		req, err := stream.Recv()
-		if err != nil {
-			feed.CloseWithError(io.EOF) // half-close, or gone: no more input either way
-			return
-		}
-		switch in := req.GetInput().GetKind().(type) {
-		case *poddv1.Input_Stdin:
-			if _, err := feed.Write(in.Stdin); err != nil {
-				return // the process does not read any more
-			}
-		case *poddv1.Input_StdinEof:
-			feed.CloseWithError(io.EOF)
-			return
-		}
-	}
-}
-
-// execOutput sends both streams; a gRPC stream takes one sender at a time.
-type execOutput struct {
-	mu     sync.Mutex
-	stream execStream
-}
-
-func (o *execOutput) send(out *poddv1.Output) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.stream.Send(&poddv1.ExecResponse{Output: out})
-}
-
-type writer func([]byte) error
-
-func (w writer) Write(p []byte) (int, error) {
-	if err := w(p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-func (o *execOutput) stdout() io.Writer {
-	return writer(func(p []byte) error { return o.send(&poddv1.Output{Kind: &poddv1.Output_Stdout{Stdout: p}}) })
-}
-
-func (o *execOutput) stderr() io.Writer {
-	return writer(func(p []byte) error { return o.send(&poddv1.Output{Kind: &poddv1.Output_Stderr{Stderr: p}}) })
-}
-
-func (o *execOutput) exit(code int) error {
-	st := metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}
-	if code != 0 {
-		st.Status, st.Reason = metav1.StatusFailure, "NonZeroExitCode"
-		st.Message = fmt.Sprintf("command terminated with non-zero exit code: exit status %d", code)
-		st.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "ExitCode", Message: fmt.Sprint(code)}}}
-	}
-	raw, err := json.Marshal(st)
-	if err != nil {
-		return err
-	}
-	return o.send(&poddv1.Output{Kind: &poddv1.Output_Exit{Exit: &poddv1.Exit{Code: int32(code), Status: raw}}})
-}
-
-var errStopping = status.Error(codes.Unavailable, "podd is stopping")
 
 func (s *streams) Attach(grpc.BidiStreamingServer[poddv1.AttachRequest, poddv1.AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "attach is not supported yet")

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -18,6 +17,9 @@ type watchStream = grpc.ServerStreamingServer[poddv1.WatchResponse]
 
 // Watch sends what is, then what changes. A caller that goes away ends it.
 func (o *objects) Watch(req *poddv1.WatchRequest, stream watchStream) error {
+	if err := checkRead(req.Kinds...); err != nil {
+		return err
+	}
 	match, err := matcher(req.Kinds, req.Namespace, req.LabelSelector, req.FieldSelector)
 	if err != nil {
 		return err
@@ -30,7 +32,7 @@ func (o *objects) Watch(req *poddv1.WatchRequest, stream watchStream) error {
 	if !ok {
 		return tooOld(*req.FromRevision, snap.Revision)
 	}
-	defer o.a.keeper.stop(context.WithoutCancel(ctx), w)
+	defer o.a.keeper.stop(ctx, w)
 	if req.FromRevision == nil {
 		if err := sendAll(stream, snap, match, req.Kinds); err != nil {
 			return err
@@ -47,7 +49,7 @@ func tooOld(from, now uint64) error {
 // sendAll is the initial list, and its end.
 func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds []string) error {
 	if len(kinds) == 0 {
-		kinds = []string{KindPod, KindConfigMap, KindSecret, KindEvent}
+		kinds = readKinds()
 	}
 	for _, kind := range kinds {
 		for _, e := range snap.List(kind) {
@@ -63,7 +65,7 @@ func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds 
 }
 
 func send(stream watchStream, kind poddv1.WatchResponse_Type, e *Entry, revision uint64) error {
-	w, err := wire(e.Key.Kind, e.Object)
+	w, err := wire(e.Object)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (o *objects) follow(stream watchStream, w *watch) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-o.a.life.Done():
-			return errStopping
+			return errStopped
 		case <-bookmark.C:
 			quiet = true
 		case <-w.wake:

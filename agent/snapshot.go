@@ -84,6 +84,16 @@ func (s *Snapshot) Pods() []*corev1.Pod {
 	return out
 }
 
+// podOf is the pod of a uid, or nil.
+func (s *Snapshot) podOf(uid types.UID) *Entry {
+	for _, e := range s.kinds[KindPod] {
+		if e.Object.GetUID() == uid {
+			return e
+		}
+	}
+	return nil
+}
+
 // with is a snapshot in which entry stands for key; nil removes it.
 func (s *Snapshot) with(revision uint64, key store.Key, entry *Entry) *Snapshot {
 	kinds := copied(s.kinds)

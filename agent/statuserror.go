@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"syscall"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -14,6 +15,43 @@ import (
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 	"github.com/podd-io/podd/pod"
 )
+
+// Reasons that Kubernetes has no word for.
+const (
+	reasonCancelled      metav1.StatusReason = "ClientClosedRequest"
+	reasonUnimplemented  metav1.StatusReason = "NotImplemented"
+	reasonNoSpace        metav1.StatusReason = "InsufficientStorage"
+	statusClientClosed                       = 499 // nginx' number, widely understood
+	reasonOutOfResources metav1.StatusReason = "OutOfResources"
+)
+
+// codesOfReasons are the gRPC codes of Kubernetes' reasons, with their HTTP
+// codes for errors that come without one.
+func codesOfReasons() map[metav1.StatusReason]struct {
+	code codes.Code
+	http int32
+} {
+	return map[metav1.StatusReason]struct {
+		code codes.Code
+		http int32
+	}{
+		metav1.StatusReasonNotFound:           {codes.NotFound, http.StatusNotFound},
+		metav1.StatusReasonAlreadyExists:      {codes.AlreadyExists, http.StatusConflict},
+		metav1.StatusReasonConflict:           {codes.Aborted, http.StatusConflict},
+		metav1.StatusReasonInvalid:            {codes.InvalidArgument, http.StatusUnprocessableEntity},
+		metav1.StatusReasonBadRequest:         {codes.InvalidArgument, http.StatusBadRequest},
+		reasonOwned:                           {codes.FailedPrecondition, http.StatusForbidden},
+		metav1.StatusReasonForbidden:          {codes.PermissionDenied, http.StatusForbidden},
+		metav1.StatusReasonExpired:            {codes.OutOfRange, http.StatusGone},
+		metav1.StatusReasonTimeout:            {codes.DeadlineExceeded, http.StatusGatewayTimeout},
+		metav1.StatusReasonServiceUnavailable: {codes.Unavailable, http.StatusServiceUnavailable},
+		reasonNoSpace:                         {codes.ResourceExhausted, http.StatusInsufficientStorage},
+		reasonOutOfResources:                  {codes.ResourceExhausted, http.StatusTooManyRequests},
+		reasonCancelled:                       {codes.Canceled, statusClientClosed},
+		reasonUnimplemented:                   {codes.Unimplemented, http.StatusNotImplemented},
+		metav1.StatusReasonInternalError:      {codes.Internal, http.StatusInternalServerError},
+	}
+}
 
 // statusError turns any error into a gRPC one that carries a metav1.Status. It
 // is the only place where the two meet.
@@ -25,39 +63,78 @@ func statusError(err error) error {
 		if len(s.Details()) > 0 {
 			return err
 		}
-		return withDetail(s.Code(), metav1.Status{
-			Status: metav1.StatusFailure, Message: s.Message(), Code: httpCode(s.Code()), Reason: reasonFor(s.Code()),
-		})
+		return withDetail(s.Code(), metav1.Status{Message: s.Message(), Reason: reasonOf(s.Code())})
 	}
 	k8s := kubernetesStatus(err)
-	return withDetail(code(k8s), k8s)
+	known, ok := codesOfReasons()[k8s.Reason]
+	if !ok {
+		known.code = codes.Internal
+	}
+	return withDetail(known.code, k8s)
 }
 
+// reasonOf is what a bare gRPC code is in Kubernetes' words.
+func reasonOf(c codes.Code) metav1.StatusReason {
+	switch c {
+	case codes.InvalidArgument:
+		return metav1.StatusReasonBadRequest
+	case codes.AlreadyExists:
+		return metav1.StatusReasonAlreadyExists
+	case codes.ResourceExhausted:
+		return reasonOutOfResources
+	}
+	for reason, known := range codesOfReasons() {
+		if known.code == c {
+			return reason
+		}
+	}
+	return metav1.StatusReasonInternalError
+}
+
+// kubernetesStatus is any error as Kubernetes would tell it.
 func kubernetesStatus(err error) metav1.Status {
 	var api apierrors.APIStatus
 	if errors.As(err, &api) {
 		return api.Status()
 	}
-	st := metav1.Status{Status: metav1.StatusFailure, Message: err.Error(), Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError}
+	st := metav1.Status{Message: err.Error(), Reason: metav1.StatusReasonInternalError}
 	var f *pod.Failure
 	switch {
-	case errors.As(err, &f) && f.Kind == pod.NotFound:
-		st.Code, st.Reason = http.StatusNotFound, metav1.StatusReasonNotFound
-	case errors.As(err, &f) && f.Kind == pod.Permanent:
-		st.Code, st.Reason = http.StatusBadRequest, metav1.StatusReasonBadRequest
-	case errors.As(err, &f) && f.Kind == pod.Conflict:
-		st.Code, st.Reason = http.StatusConflict, metav1.StatusReasonConflict
 	case errors.Is(err, context.DeadlineExceeded):
-		st.Code, st.Reason = http.StatusGatewayTimeout, metav1.StatusReasonTimeout
+		st.Reason = metav1.StatusReasonTimeout
 	case errors.Is(err, context.Canceled):
-		st.Code, st.Reason = 499, "ClientClosedRequest"
+		st.Reason = reasonCancelled
+	case errors.Is(err, syscall.ENOSPC):
+		st.Reason = reasonNoSpace
+	case errors.Is(err, errStopped):
+		st.Reason = metav1.StatusReasonServiceUnavailable
+	case errors.Is(err, errPodGone):
+		st.Reason = metav1.StatusReasonNotFound
+	case errors.As(err, &f):
+		st.Reason = reasonOfFailure(f.Kind)
 	}
-	st.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 	return st
+}
+
+func reasonOfFailure(k pod.FailureKind) metav1.StatusReason {
+	switch k {
+	case pod.NotFound:
+		return metav1.StatusReasonNotFound
+	case pod.Conflict:
+		return metav1.StatusReasonConflict
+	case pod.Permanent:
+		return metav1.StatusReasonBadRequest
+	case pod.Transient:
+	}
+	return metav1.StatusReasonServiceUnavailable
 }
 
 func withDetail(c codes.Code, k8s metav1.Status) error {
 	k8s.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	k8s.Status = metav1.StatusFailure
+	if k8s.Code == 0 {
+		k8s.Code = codesOfReasons()[k8s.Reason].http
+	}
 	s := status.New(c, k8s.Message)
 	raw, err := json.Marshal(k8s)
 	if err != nil {
@@ -68,58 +145,4 @@ func withDetail(c codes.Code, k8s metav1.Status) error {
 		return s.Err()
 	}
 	return detailed.Err()
-}
-
-// code is the gRPC code of a Kubernetes status.
-func code(s metav1.Status) codes.Code {
-	switch s.Reason {
-	case metav1.StatusReasonNotFound:
-		return codes.NotFound
-	case metav1.StatusReasonAlreadyExists:
-		return codes.AlreadyExists
-	case metav1.StatusReasonConflict:
-		return codes.Aborted
-	case metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest:
-		return codes.InvalidArgument
-	case reasonOwned:
-		return codes.FailedPrecondition
-	case metav1.StatusReasonForbidden:
-		return codes.PermissionDenied
-	case metav1.StatusReasonExpired:
-		return codes.OutOfRange
-	case metav1.StatusReasonTimeout:
-		return codes.DeadlineExceeded
-	case metav1.StatusReasonServiceUnavailable:
-		return codes.Unavailable
-	case "ClientClosedRequest":
-		return codes.Canceled
-	}
-	return codes.Internal
-}
-
-// httpCode and reasonFor say what a bare gRPC code is in Kubernetes' words.
-func httpCode(c codes.Code) int32 {
-	switch c {
-	case codes.Unimplemented:
-		return http.StatusNotImplemented
-	case codes.Unavailable:
-		return http.StatusServiceUnavailable
-	case codes.InvalidArgument:
-		return http.StatusBadRequest
-	case codes.Canceled:
-		return 499
-	}
-	return http.StatusInternalServerError
-}
-
-func reasonFor(c codes.Code) metav1.StatusReason {
-	switch c {
-	case codes.Unimplemented:
-		return "NotImplemented"
-	case codes.Unavailable:
-		return metav1.StatusReasonServiceUnavailable
-	case codes.InvalidArgument:
-		return metav1.StatusReasonBadRequest
-	}
-	return metav1.StatusReasonInternalError
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"container/list"
 	"context"
 	"sync"
 )
@@ -12,8 +13,8 @@ type change struct {
 	old, new *Entry
 }
 
-// historyLength is how far back a watch can be resumed.
-const historyLength = 4096
+// historyLength is how many changes back a watch can be resumed at least.
+const historyLength = 2048
 
 // history holds the last changes, oldest first. The keeper owns it.
 type history struct {
@@ -24,8 +25,8 @@ type history struct {
 
 func (h *history) add(c change) {
 	if len(h.changes) >= 2*historyLength {
+		h.oldest = h.changes[historyLength-1].revision
 		h.changes = append([]change(nil), h.changes[historyLength:]...)
-		h.oldest = h.changes[0].revision - 1
 	}
 	h.changes = append(h.changes, c)
 }
@@ -44,35 +45,46 @@ func (h *history) since(revision uint64) ([]change, bool) {
 }
 
 // watchBound is how many changes wait for a slow reader before its watch is
-// ended: with merging, that is that many additions and removals.
-const watchBound = 20_000
+// ended: as modifications merge, only that many objects or additions and
+// removals are.
+const watchBound = 4096
 
 // watch is the queue of one reader. For a slow one, modifications of the same
-// object merge; additions and removals never do.
+// object merge; additions and removals never do. The queue is in the order of
+// revisions, so that a reader can resume after whatever it read last.
 type watch struct {
 	match func(*Entry) bool
 	// wake has room for one: something is in the queue.
 	wake chan struct{}
 
-	mu       sync.Mutex
-	queue    []change
-	modified map[*Entry]int // the place in queue of a modification, by its new entry
-	revision uint64         // of the last change, ours or not
+	mu    sync.Mutex
+	queue list.List // of change
+	// modified are the modifications in queue, by their new entry.
+	modified map[*Entry]*list.Element
+	revision uint64 // of the last change, ours or not
 	overrun  bool
 }
 
-// push adds a change; it never waits.
-func (w *watch) push(c change) {
+// newWatch: match is to be quick, and to change nothing.
+func newWatch(match func(*Entry) bool) *watch {
+	return &watch{match: match, wake: make(chan struct{}, 1), modified: map[*Entry]*list.Element{}}
+}
+
+// push adds a change; it never waits. It is false when the reader is too slow,
+// and then no more need be pushed.
+func (w *watch) push(c change) bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.revision = c.revision
-	if c = w.see(c); c.old != nil || c.new != nil {
-		w.add(c)
+	if c = w.see(c); c.old == nil && c.new == nil {
+		return true
 	}
-	w.mu.Unlock()
+	w.add(c)
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
+	return !w.overrun
 }
 
 // see leaves of a change what the reader's selectors show: an object that
@@ -92,57 +104,72 @@ func (w *watch) see(c change) change {
 
 func (w *watch) add(c change) {
 	if c.old != nil && c.new != nil {
-		if i, waits := w.modified[c.old]; waits {
-			c.old = w.queue[i].old
-			delete(w.modified, w.queue[i].new)
-			w.queue[i] = c
-			w.modified[c.new] = i
-			return
+		if waiting := w.modified[c.old]; waiting != nil {
+			c.old = waiting.Value.(change).old
+			delete(w.modified, waiting.Value.(change).new)
+			w.queue.Remove(waiting)
 		}
-		w.modified[c.new] = len(w.queue)
-	}
-	if len(w.queue) >= watchBound {
-		w.overrun = true
+		w.modified[c.new] = w.queue.PushBack(c)
 		return
 	}
-	w.queue = append(w.queue, c)
+	if w.queue.Len() >= watchBound {
+		w.overrun = true
+		w.queue.Init()
+		clear(w.modified)
+		return
+	}
+	w.queue.PushBack(c)
 }
 
-// take empties the queue. ok is false when the reader was too slow.
+// take empties the queue. ok is false when the reader was too slow: then what
+// it missed is gone, and its watch has ended.
 func (w *watch) take() (queue []change, revision uint64, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	queue, w.queue = w.queue, nil
+	queue = make([]change, 0, w.queue.Len())
+	for e := w.queue.Front(); e != nil; e = e.Next() {
+		queue = append(queue, e.Value.(change))
+	}
+	w.queue.Init()
 	clear(w.modified)
 	return queue, w.revision, !w.overrun
 }
 
 // watchFrom begins a watch. With from it goes on after that revision, else
 // the snapshot that it begins with is given. ok is false when from is too long
-// ago. The caller ends it with stop.
+// ago, or not yet. The caller ends it with stop.
 func (k *keeper) watchFrom(ctx context.Context, match func(*Entry) bool, from *uint64) (w *watch, snap *Snapshot, ok bool, err error) {
-	w = &watch{match: match, wake: make(chan struct{}, 1), modified: map[*Entry]int{}}
+	w = newWatch(match)
 	ok = true
 	err = k.do(ctx, func() error {
 		snap = k.now.Load()
 		w.revision = snap.Revision
-		if from != nil {
-			var missed []change
-			if missed, ok = k.history.since(*from); !ok || *from > snap.Revision {
-				ok = false
-				return nil
-			}
-			for _, c := range missed {
-				w.push(c)
-			}
+		if from != nil && !k.resume(w, *from) {
+			ok = false
+			return nil
 		}
+		w.revision = snap.Revision
 		k.watches[w] = true
 		return nil
 	})
 	return w, snap, ok, err
 }
 
-// stop ends a watch. The keeper may have ended before.
+// resume gives a watch what it missed. It runs in the keeper's goroutine.
+func (k *keeper) resume(w *watch, from uint64) bool {
+	missed, ok := k.history.since(from)
+	if !ok || from > k.now.Load().Revision {
+		return false
+	}
+	for _, c := range missed {
+		if !w.push(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// stop ends a watch.
 func (k *keeper) stop(ctx context.Context, w *watch) {
-	_ = k.do(ctx, func() error { delete(k.watches, w); return nil })
+	_ = k.do(context.WithoutCancel(ctx), func() error { delete(k.watches, w); return nil }) // if not, the keeper has ended
 }

@@ -2,8 +2,8 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -14,8 +14,8 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// relist is how often a pod is looked at although nothing was heard of it:
-// events are hints, this is the truth.
+// relist is about how often a pod is looked at although nothing was heard of
+// it: events are hints, this is the truth.
 const relist = 30 * time.Second
 
 // worker owns one pod's memo. Its loop: wait for news, observe, decide,
@@ -28,15 +28,18 @@ type worker struct {
 	// orphan is set for a pod that the store does not know: only its remains
 	// are known, and they are to go.
 	orphan *pod.Deletion
+	// looked is closed when the first look is over, well or not.
+	looked chan struct{}
 
 	// Owned by the goroutine of run.
-	memo   pod.Memo
-	saved  pod.Durable // what is on disk
-	flight map[pod.Subject]*flight
-	events []pod.Event // not published yet
-	// trouble is the last thing that kept the loop from deciding, said once.
-	trouble  string
-	failures int
+	memo    pod.Memo
+	saved   pod.Durable // what is on disk
+	status  corev1.PodStatus
+	flight  map[pod.Subject]*flight
+	events  []pod.Event // not published yet
+	answers []chan<- error
+	gone    bool
+	trouble trouble
 }
 
 // flight is an action under way.
@@ -51,82 +54,109 @@ type flight struct {
 // way at its end have ended, too.
 func (w *worker) run(ctx context.Context) {
 	defer w.land()
-	for {
-		next, gone := w.step(ctx)
-		if gone {
-			return
-		}
-		timer := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-w.mail.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
+	next := w.step(ctx)
+	close(w.looked)
+	for !w.gone && w.wait(ctx, next) {
+		next = w.step(ctx)
+	}
+}
+
+// wait lets the time pass, or until there is news. In trouble news have to wait
+// a moment: they must not make the worker spin.
+func (w *worker) wait(ctx context.Context, d time.Duration) bool {
+	if w.trouble.failures > 0 && !sleep(ctx, breather) {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.mail.wake:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
 // step looks once and acts; it tells when to look again at the latest.
-func (w *worker) step(ctx context.Context) (next time.Duration, gone bool) {
-	now := time.Now()
-	w.events = append(w.events, w.fold(now)...)
+func (w *worker) step(ctx context.Context) time.Duration {
+	w.fold(time.Now())
 	p, deletion := w.wish()
 	if p == nil {
-		return 0, true
+		w.gone = true
+		return 0
 	}
 	seen, err := w.observe(ctx, p)
 	if err != nil {
-		return w.retry(ctx, "could not look at the pod", err), false
+		w.answer(w.persist(w.memo, w.status)) // what was learned is kept all the same
+		return w.retry(ctx, "could not look at the pod", err)
 	}
+	now := time.Now()
 	out := pod.Decide(pod.Input{
-		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.nodeFacts(),
-		Refs:     refs(w.a.keeper.now.Load(), p),
+		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.cfg.Facts(),
+		Refs:     refs(w.a.Snapshot(), p),
 		InFlight: slices.Sorted(maps.Keys(w.flight)),
 	})
-	w.memo = out.Memo
-	if err := w.persist(); err != nil {
-		return w.retry(ctx, "could not store what is remembered of the pod", err), false
+	if err := w.persist(out.Memo, out.Status); err != nil {
+		// The decision never was: the next one will be the same.
+		w.answer(err)
+		return w.retry(ctx, "could not store what is remembered of the pod", err)
 	}
+	w.memo, w.status = out.Memo, out.Status
 	w.settled()
 	w.act(ctx, out.Do)
-	if w.orphan == nil {
-		w.a.publish(ctx, w.key, out.Status, append(w.events, out.Events...))
-	}
-	w.events = nil
+	w.publish(ctx, out.Events)
+	w.answer(nil)
 	if out.Gone {
-		return 0, w.leave(ctx)
+		return w.leave(ctx)
 	}
-	return until(out.Wake, now), false
+	return w.until(out.Wake)
 }
 
-func until(wake, now time.Time) time.Duration {
+func (w *worker) until(wake time.Time) time.Duration {
+	period := w.relistPeriod()
 	if wake.IsZero() {
-		return relist
+		return period
 	}
-	return min(max(wake.Sub(now), time.Millisecond), relist)
+	return min(max(time.Until(wake), time.Millisecond), period)
+}
+
+// relistPeriod differs from pod to pod by a third, so that they do not all look
+// at once.
+func (w *worker) relistPeriod() time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(w.key.UID)) // it never fails
+	return relist - relist/3*time.Duration(h.Sum32()%1000)/1000
 }
 
 // fold takes finished actions and others' conditions into the memo.
-func (w *worker) fold(now time.Time) []pod.Event {
-	results, conditions := w.mail.take()
-	var events []pod.Event
-	for _, r := range results {
-		f := w.flight[r.Action.Subject]
-		delete(w.flight, r.Action.Subject)
-		if f != nil && f.cancelled {
+func (w *worker) fold(now time.Time) {
+	got := w.mail.take()
+	for _, o := range got.outcomes {
+		f := w.flight[o.Action.Subject]
+		delete(w.flight, o.Action.Subject)
+		if o.void || f != nil && f.cancelled {
 			continue
 		}
-		w.note(r)
-		var more []pod.Event
-		w.memo, more = pod.Apply(w.memo, now, r)
-		events = append(events, more...)
+		w.note(o.Result)
+		var events []pod.Event
+		w.memo, events = pod.Apply(w.memo, now, o.Result)
+		w.events = append(w.events, events...)
 	}
-	for _, c := range conditions {
+	for _, c := range got.conditions {
 		w.memo = pod.WithCondition(w.memo, now, c)
 	}
-	return events
+	w.answers = append(w.answers, got.answers...)
 }
 
 // note logs an action that failed. The core decides when it is tried again,
@@ -139,6 +169,14 @@ func (w *worker) note(r pod.Result) {
 		zap.Int("attempt", r.Action.Attempt), zap.Duration("took", r.Finished.Sub(r.Started)), zap.String("error", r.Err.Message))
 }
 
+// answer tells those who brought conditions what became of them.
+func (w *worker) answer(err error) {
+	for _, a := range w.answers {
+		a <- err
+	}
+	w.answers = nil
+}
+
 // wish is the pod as it is wanted; nil when it has left already.
 func (w *worker) wish() (*corev1.Pod, *pod.Deletion) {
 	if w.orphan != nil {
@@ -146,7 +184,7 @@ func (w *worker) wish() (*corev1.Pod, *pod.Deletion) {
 		p.UID, p.Namespace, p.Name = w.key.UID, w.key.Namespace, w.key.Name
 		return p, w.orphan
 	}
-	e := w.a.keeper.now.Load().Get(podKey(w.key))
+	e := w.a.Snapshot().Get(podKey(w.key))
 	if e == nil || e.Object.GetUID() != w.key.UID {
 		return nil, nil
 	}
@@ -160,21 +198,29 @@ func (w *worker) observe(ctx context.Context, p *corev1.Pod) (pod.Observed, erro
 	return w.a.cfg.Observer.Observe(ctx, w.key, imageRefs(p))
 }
 
-// persist writes the durable memo if it changed, before anything that follows
+// persist writes a durable memo if it changed, before anything that follows
 // from it is started.
-func (w *worker) persist() error {
-	if w.orphan != nil || w.memo.Durable.Equal(w.saved) {
+func (w *worker) persist(memo pod.Memo, status corev1.PodStatus) error {
+	if w.orphan != nil || memo.Durable.Equal(w.saved) {
 		return nil
 	}
-	text, err := json.Marshal(w.memo.Durable)
+	text, err := remembered{Memo: memo.Durable, Status: status}.encode()
 	if err != nil {
-		return fmt.Errorf("encode: %w", err)
+		return err
 	}
 	if err := w.a.cfg.Store.PutMemo(w.key.UID, text); err != nil {
 		return err
 	}
-	w.saved = w.memo.Durable
+	w.saved = memo.Durable
 	return nil
+}
+
+// publish shows the status and what happened.
+func (w *worker) publish(ctx context.Context, more []pod.Event) {
+	if w.orphan == nil {
+		w.a.publish(ctx, w.key, w.status, append(w.events, more...))
+	}
+	w.events = nil
 }
 
 // act starts what is wanted and not under way, and cancels what is under way
@@ -191,7 +237,7 @@ func (w *worker) act(ctx context.Context, wanted []pod.Action) {
 		}
 	}
 	for _, a := range wanted {
-		if w.flight[a.Subject] == nil {
+		if w.flight[a.Subject] == nil && ctx.Err() == nil {
 			w.start(ctx, a)
 		}
 	}
@@ -200,58 +246,74 @@ func (w *worker) act(ctx context.Context, wanted []pod.Action) {
 // start starts an action. What may not be cancelled is finished even when podd
 // stops: a removal half done would be found, but a started container would go
 // unread until the next start.
-func (w *worker) start(stop context.Context, a pod.Action) {
-	ctx := stop
-	if !a.Kind.Cancelable() {
-		ctx = context.WithoutCancel(stop)
-	}
-	ctx, cancel := context.WithTimeout(ctx, deadline(a))
-	w.flight[a.Subject] = &flight{action: a, cancel: cancel}
-	w.log.Debug("starting action", zap.String("kind", string(a.Kind)), zap.String("subject", string(a.Subject)),
-		zap.Int("attempt", a.Attempt), zap.String("reason", a.Reason))
+func (w *worker) start(stop context.Context, act pod.Action) {
+	ctx, cancel := context.WithCancel(stop)
+	w.flight[act.Subject] = &flight{action: act, cancel: cancel}
+	w.log.Debug("starting action", zap.String("kind", string(act.Kind)), zap.String("subject", string(act.Subject)),
+		zap.Int("attempt", act.Attempt), zap.String("reason", act.Reason))
 	w.a.actions.Go(func() {
 		defer cancel()
-		w.mail.done(w.a.carryOut(ctx, stop, w.key, a))
+		w.mail.done(w.a.carryOut(ctx, w.key, act))
 	})
 }
 
-// land waits for what is under way, when the loop has ended.
+// land waits for what is under way when the loop has ended, and keeps what came
+// of it.
 func (w *worker) land() {
 	for len(w.flight) > 0 {
 		<-w.mail.wake
-		results, _ := w.mail.take()
-		for _, r := range results {
-			delete(w.flight, r.Action.Subject)
-		}
+		w.fold(time.Now())
 	}
+	if w.gone {
+		w.answer(errPodGone)
+		return
+	}
+	err := w.persist(w.memo, w.status)
+	if err != nil {
+		w.log.Error("could not store what is remembered of the pod; it is found out anew", zap.Error(err))
+	}
+	w.publish(w.a.life, nil)
+	w.answer(err)
 }
 
+var errPodGone = errors.New("the pod is gone")
+
 // leave lets the pod's object go, once nothing is left of it.
-func (w *worker) leave(ctx context.Context) bool {
-	if w.orphan != nil {
-		return true
+func (w *worker) leave(ctx context.Context) time.Duration {
+	if w.orphan == nil {
+		if err := w.a.remove(ctx, w.key); err != nil {
+			return w.retry(ctx, "could not remove the pod's object", err)
+		}
 	}
-	if err := w.a.remove(ctx, w.key); err != nil {
-		w.retry(ctx, "could not remove the pod's object", err)
-		return false
-	}
-	return true
+	w.gone = true
+	return 0
+}
+
+// breather is how long a worker in trouble waits at least.
+const breather = 200 * time.Millisecond
+
+// trouble is what keeps a worker from deciding.
+type trouble struct {
+	failures int
+	// said is the last one that was logged.
+	said string
 }
 
 // retry notes a trouble, once, and tells when to try again.
 func (w *worker) retry(ctx context.Context, what string, err error) time.Duration {
-	w.failures++
-	wait := min(time.Second<<min(w.failures-1, 5), relist)
-	if text := what + ": " + err.Error(); text != w.trouble && ctx.Err() == nil {
-		w.trouble = text
-		w.log.Error(what+"; what runs goes on, and it is tried again", zap.Duration("in", wait), zap.Error(err))
+	t := &w.trouble
+	t.failures++
+	wait := min(time.Second<<min(t.failures-1, 5), relist)
+	if text := what + ": " + err.Error(); text != t.said && ctx.Err() == nil {
+		t.said = text
+		w.log.Error(what+"; what runs goes on, and it is tried again", zap.Error(err))
 	}
 	return wait
 }
 
 func (w *worker) settled() {
-	if w.trouble != "" {
-		w.log.Info("the trouble is over", zap.String("was", w.trouble))
+	if w.trouble.said != "" {
+		w.log.Info("the trouble is over", zap.String("was", w.trouble.said))
 	}
-	w.trouble, w.failures = "", 0
+	w.trouble = trouble{}
 }
