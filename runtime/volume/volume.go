@@ -44,7 +44,7 @@ func (v *Volumes) Path(uid types.UID, vol corev1.Volume) string {
 // goes on from there.
 func (v *Volumes) Setup(_ context.Context, cfg pod.VolumeConfig) error {
 	if err := v.setup(cfg); err != nil {
-		return failure(fmt.Errorf("MountVolume.SetUp failed for volume %q : %w", cfg.Volume.Name, err))
+		return failure(err) // who asked knows which volume, and says so in the event
 	}
 	return nil
 }

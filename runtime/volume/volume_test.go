@@ -167,7 +167,7 @@ func TestAnUnknownMediumIsRefused(t *testing.T) {
 	err := v.Setup(t.Context(), pod.VolumeConfig{UID: uid, Volume: emptyDir("Paper", "")})
 	var f *pod.Failure
 	if !errors.As(err, &f) || f.Kind != pod.Permanent ||
-		f.Message != `MountVolume.SetUp failed for volume "v" : unknown storage medium "Paper"` {
+		f.Message != `unknown storage medium "Paper"` {
 		t.Errorf("Setup = %v", err)
 	}
 	expectReady(t, v, map[string]string{})
