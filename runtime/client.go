@@ -167,7 +167,7 @@ func (c *Client) forget(id string) {
 // collection. The lease also ends by itself, should podd die.
 func (c *Client) Protect(ctx context.Context) (context.Context, func(), error) {
 	ctx, release, err := c.cd.WithLease(c.Context(ctx),
-		leases.WithRandomID(), leases.WithExpiration(time.Hour),
+		leases.WithRandomID(), leases.WithExpiration(24*time.Hour),
 		leases.WithLabel(labelInFlight, "true"))
 	if err != nil {
 		return nil, nil, Failure(fmt.Errorf("make a lease: %w", err), "")

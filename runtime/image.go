@@ -83,9 +83,15 @@ func (i Images) fetch(ctx context.Context, name string, secrets [][]byte) (pod.I
 	if len(fitting) == 0 {
 		fitting = []credential{{}}
 	}
+	// containerd's client would make a lease of its own, and keep it if ctx ends.
+	ctx, release, err := i.Protect(ctx)
+	if err != nil {
+		return pod.Image{}, err
+	}
+	defer release()
 	var failed []error
 	for _, cred := range fitting {
-		img, err := i.cd.Pull(i.Context(ctx), name,
+		img, err := i.cd.Pull(ctx, name,
 			containerd.WithPullUnpack,
 			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
 			containerd.WithResolver(i.resolver(ctx, name, cred)))

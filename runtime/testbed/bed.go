@@ -5,11 +5,15 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
@@ -137,10 +141,34 @@ func (b *Bed) Restart(between func()) {
 	}
 }
 
+// KillContainerd kills containerd, and returns when it does no longer answer.
+// It comes back by itself.
+func (b *Bed) KillContainerd() {
+	b.t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	b.Check(err)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.HasPrefix(text, []byte("containerd\x00")) || !bytes.Contains(text, []byte(b.Dir+"/")) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		b.Check(err)
+		b.Check(syscall.Kill(pid, syscall.SIGKILL))
+		for b.daemon.Answers() {
+			time.Sleep(time.Millisecond)
+		}
+		return
+	}
+	b.t.Fatal("containerd does not run")
+}
+
 // Forget removes everything of a pod, whatever a test left of it.
 func (b *Bed) Forget(uid types.UID) {
 	b.t.Helper()
-	ctx := context.WithoutCancel(b.t.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.t.Context()), time.Minute)
+	defer cancel()
+	b.Check(daemon.Ping(ctx, b.Config.Address)) // it may have been killed
 	sandboxes, containers, _, err := b.Client.Observe(ctx, uid, nil)
 	b.Check(err)
 	for _, c := range containers {
