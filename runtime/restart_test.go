@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,7 +139,7 @@ func TestHints(t *testing.T) {
 		return count(w.pod.UID) > before
 	})
 	cancel()
-	if err := <-ended; ctx.Err() == nil || err != ctx.Err() {
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("hints ended with %v", err)
 	}
 }
