@@ -3,11 +3,9 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/podd-io/podd/pod"
@@ -33,7 +31,7 @@ func (c *Client) Exec(ctx context.Context, id string, cmd pod.ExecCommand) (int,
 	if err != nil {
 		return 0, execFailure(err)
 	}
-	defer c.endProcess(ctx, process)
+	defer func() { endProcess(ctx, process, streams.exited.Load()) }()
 	code, err := streams.run(ctx, process)
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
@@ -91,12 +89,20 @@ func execFailure(err error) error {
 	return &pod.Failure{Kind: kindOf(err), Message: "failed to exec in container: " + trimRuntime(err.Error())}
 }
 
-// endProcess kills what still runs and removes it. What can't be removed goes
-// with its container.
-func (c *Client) endProcess(ctx context.Context, p containerd.Process) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if _, err := p.Delete(ctx, containerd.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
-		_ = p.Kill(ctx, syscall.SIGKILL)
+// The shim waits for a process' output before it deletes it, and for as long as
+// its caller does.
+const deleteTime = 500 * time.Millisecond
+
+// endProcess removes a process, which it kills first unless it has ended. What
+// can't be removed goes with its container.
+func endProcess(ctx context.Context, p containerd.Process, exited bool) {
+	ctx = context.WithoutCancel(ctx)
+	if !exited {
+		killing, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		_ = containerd.WithProcessKill(killing, p)
 	}
+	deleting, cancel := context.WithTimeout(ctx, deleteTime)
+	defer cancel()
+	_, _ = p.Delete(deleting)
 }

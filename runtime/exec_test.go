@@ -82,7 +82,7 @@ func TestExecLeftOver(t *testing.T) {
 	w.sandbox()
 	cfg := w.start(sleeper())
 	slow := &slowWriter{after: make(chan struct{})}
-	cmd := shell("sleep 1000 & seq 1 10000; sleep 0.1")
+	cmd := shell("sleep 1000 & seq 1 30000") // more than a pipe holds
 	cmd.Stdout = slow
 	go func() {
 		time.Sleep(3 * time.Second) // longer than what is left behind is waited for
@@ -91,20 +91,20 @@ func TestExecLeftOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	code, err := w.Client.Exec(ctx, cfg.ID, cmd)
-	if err != nil || code != 0 || !strings.HasSuffix(slow.String(), "\n10000\n") {
-		t.Errorf("exit code %d, error %v, %d bytes", code, err, slow.Len())
+	if err != nil || code != 0 || !strings.HasSuffix(slow.taken.String(), "\n30000\n") {
+		t.Errorf("exit code %d, error %v, %d bytes", code, err, slow.taken.Len())
 	}
 }
 
 // slowWriter takes nothing before after is closed.
 type slowWriter struct {
-	bytes.Buffer
+	taken bytes.Buffer
 	after chan struct{}
 }
 
 func (w *slowWriter) Write(p []byte) (int, error) {
 	<-w.after
-	return w.Buffer.Write(p)
+	return w.taken.Write(p)
 }
 
 // TestExecEnds: with its context, however it got there.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -27,6 +27,8 @@ type execStreams struct {
 	stdin *os.File
 	// copies are those of the output.
 	copies sync.WaitGroup
+	// exited is true once the process has ended.
+	exited atomic.Bool
 	// ended is closed by close.
 	ended chan struct{}
 }
@@ -68,10 +70,10 @@ func (s *execStreams) copy(stream string, w io.Writer) {
 	if w == nil {
 		w = io.Discard
 	}
-	out := &finalReader{file: r, left: pipeSize}
 	s.copies.Go(func() {
+		out := &tailReader{file: r, ended: &s.exited, left: afterExit}
 		if _, err := io.Copy(w, out); err != nil {
-			_, _ = io.Copy(io.Discard, out) // ends with the process, the deadline or close
+			_, _ = io.Copy(io.Discard, out) // ends with the process or close
 		}
 	})
 }
@@ -114,11 +116,11 @@ func (s *execStreams) resize(ctx context.Context, p containerd.Process) {
 	}
 }
 
-// drain waits until the output of a process that has ended was handed on. What
-// it left in the FIFOs is read, however slow the caller takes it; what others
-// write is only read for a short time.
+// drain waits until the output of a process that has ended was handed on,
+// however slow the caller takes it.
 func (s *execStreams) drain(ctx context.Context) {
-	s.outputs.expire(time.Now().Add(drainTime))
+	s.exited.Store(true)
+	s.outputs.expire(time.Now().Add(drainTime)) // for reads under way
 	done := make(chan struct{})
 	go func() {
 		s.copies.Wait()
@@ -142,48 +144,36 @@ func (s *execStreams) close() {
 	os.RemoveAll(s.fifos.dir)
 }
 
-// pipeSize is what a FIFO holds at most, see pipe(7).
-const pipeSize = 64 << 10
+// afterExit bounds what is read after the process' end. What it wrote itself is
+// in the pipe between it and the shim and in the FIFO, 64 KiB each, and in the
+// shim's buffer.
+const afterExit = 256 << 10
 
-// finalReader reads a FIFO to its end. Once the file's deadline has passed that
-// is what is in it then, and no more than left.
-type finalReader struct {
-	file    *os.File
-	expired bool
-	left    int
+// tailReader reads a process' output to its end. Once the process has ended,
+// others may hold its output open: then that is when nothing comes for a while.
+type tailReader struct {
+	file  *os.File
+	ended *atomic.Bool
+	left  int
 }
 
-func (r *finalReader) Read(p []byte) (int, error) {
-	if !r.expired {
-		n, err := r.file.Read(p)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
+func (r *tailReader) Read(p []byte) (int, error) {
+	ended := r.ended.Load()
+	if ended {
+		if r.left <= 0 {
+			return 0, io.EOF
 		}
-		r.expired = true
-		if err := r.file.SetReadDeadline(time.Time{}); err != nil {
+		p = p[:min(len(p), r.left)]
+		if err := r.file.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
 			return 0, err
 		}
 	}
-	return r.rest(p[:min(len(p), r.left)])
-}
-
-// rest reads without waiting.
-func (r *finalReader) rest(p []byte) (n int, err error) {
-	conn, err := r.file.SyscallConn()
-	if err != nil {
-		return 0, err
+	n, err := r.file.Read(p)
+	if ended {
+		r.left -= n
 	}
-	var failed error
-	err = conn.Read(func(fd uintptr) bool {
-		n, failed = syscall.Read(int(fd), p)
-		return true
-	})
-	if err != nil {
-		return 0, err
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = io.EOF
 	}
-	if failed != nil || n <= 0 {
-		return 0, io.EOF
-	}
-	r.left -= n
-	return n, nil
+	return n, err
 }
