@@ -1,0 +1,84 @@
+package fake
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// Images implements agent.Images and agent.ImageStore.
+type Images struct{ s *Session }
+
+// Pull implements agent.Images.
+func (x Images) Pull(ctx context.Context, cfg pod.PullConfig) (img pod.Image, err error) {
+	w := x.s.world
+	err = x.s.effect(ctx, pod.PullImage, "", "", func() error {
+		found := w.registry[cfg.Ref]
+		if found == nil {
+			return &pod.Failure{Kind: pod.NotFound, Reason: "ErrImagePull", Message: fmt.Sprintf("%s: not found", cfg.Ref)}
+		}
+		w.images[cfg.Ref] = found
+		img = found.Image
+		return nil
+	})
+	return img, err
+}
+
+// List implements agent.ImageStore.
+func (x Images) List(context.Context) ([]pod.StoredImage, error) {
+	w := x.s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []pod.StoredImage
+	for ref, img := range w.images {
+		all = append(all, pod.StoredImage{ID: img.ID, Names: []string{ref}})
+	}
+	slices.SortFunc(all, func(a, b pod.StoredImage) int { return strings.Compare(a.Names[0], b.Names[0]) })
+	return all, nil
+}
+
+// Import implements agent.ImageStore. An archive is the references of its
+// images, a line each.
+func (x Images) Import(_ context.Context, archive io.Reader, name string) ([]pod.StoredImage, error) {
+	var refs []string
+	lines := bufio.NewScanner(archive)
+	for lines.Scan() {
+		refs = append(refs, lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the archive: %w", err)
+	}
+	if len(refs) == 0 && name != "" {
+		refs = []string{name}
+	}
+	w := x.s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []pod.StoredImage
+	for _, ref := range refs {
+		img := w.registry[ref]
+		if img == nil {
+			img = &Image{Image: pod.Image{ID: ref + "@sha256:1"}}
+		}
+		w.images[ref] = img
+		all = append(all, pod.StoredImage{ID: img.ID, Names: []string{ref}, Pinned: true})
+	}
+	return all, nil
+}
+
+// Remove implements agent.ImageStore.
+func (x Images) Remove(_ context.Context, name string) ([]string, error) {
+	w := x.s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.images[name] == nil {
+		return nil, &pod.Failure{Kind: pod.NotFound, Message: fmt.Sprintf("image %s: not found", name)}
+	}
+	delete(w.images, name)
+	return []string{name}, nil
+}
