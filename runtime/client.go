@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
@@ -146,7 +150,16 @@ func (c *Client) Runtime() containerd.NewContainerOpts {
 	return containerd.WithRuntime("io.containerd.runc.v2", opts)
 }
 
-// Snapshotter is the option that names the snapshotter.
+// SpecVersion is the version of the OCI specification that a container's spec
+// claims: crun up to 1.8 refuses later ones, although it knows what podd uses.
+func (c *Client) SpecVersion(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	if strings.HasPrefix(filepath.Base(c.cfg.OCIRuntime), "crun") {
+		s.Version = "1.0.2"
+	}
+	return nil
+}
+
+// Snapshotter is the name of the snapshotter.
 func (c *Client) Snapshotter() string { return c.cfg.Snapshotter }
 
 // Remember notes whose a container is, so that an event that names only the

@@ -49,6 +49,7 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 		return nil, err
 	}
 	opts := []oci.SpecOpts{
+		c.SpecVersion,
 		noRlimits,
 		oci.WithoutRunMount,
 		withMounts(mounts),

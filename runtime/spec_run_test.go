@@ -50,6 +50,24 @@ func TestSeenFromInside(t *testing.T) {
 	w.says(strict, "CapBnd:\t0000000000000400", "NoNewPrivs:\t1", "Seccomp:\t0", "touch: /x: Read-only file system", "shm")
 }
 
+// TestLocalhostProfile: a seccomp profile of the node's own.
+func TestLocalhostProfile(t *testing.T) {
+	w := newWorld(t)
+	w.sandbox()
+	profile := `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}`
+	if err := os.MkdirAll(w.Path("lib", "seccomp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.Path("lib", "seccomp", "nodirs.json"), []byte(profile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctr := script("touch /a && echo touched; mkdir /b 2>&1")
+	ctr.SecurityContext = &corev1.SecurityContext{SeccompProfile: &corev1.SeccompProfile{
+		Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: ptr("nodirs.json"),
+	}}
+	w.says(ctr, "touched", "mkdir: can't create directory '/b': Operation not permitted")
+}
+
 // TestPrivileged: devices, capabilities, no filter, nothing masked, and a
 // container may gain privileges.
 func TestPrivileged(t *testing.T) {

@@ -125,10 +125,8 @@ func (s *Sandboxes) pauseImage(ctx context.Context) (containerd.Image, error) {
 	s.image.Lock()
 	defer s.image.Unlock()
 	img, err := s.cd.GetImage(ctx, pause.ImageName)
-	if err == nil {
-		if ok, err := img.IsUnpacked(ctx, s.rt.Snapshotter()); err == nil && ok {
-			return img, nil
-		}
+	if !errdefs.IsNotFound(err) {
+		return img, err
 	}
 	archive, err := pause.Archive()
 	if err != nil {

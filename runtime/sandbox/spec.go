@@ -26,6 +26,7 @@ const pauseShares = 2
 // shares with the host, no capabilities, a read-only root.
 func (s *Sandboxes) spec(cfg pod.SandboxConfig, netns string) []oci.SpecOpts {
 	opts := []oci.SpecOpts{
+		s.rt.SpecVersion,
 		oci.WithProcessArgs(pause.Program),
 		oci.WithProcessCwd("/"),
 		oci.WithEnv([]string{"PATH=/"}),
