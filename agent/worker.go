@@ -260,9 +260,8 @@ func (w *worker) start(stop context.Context, act pod.Action) {
 // land waits for what is under way when the loop has ended, and keeps what came
 // of it.
 func (w *worker) land() {
-	for len(w.flight) > 0 {
+	for w.fold(time.Now()); len(w.flight) > 0; w.fold(time.Now()) {
 		<-w.mail.wake
-		w.fold(time.Now())
 	}
 	if w.gone {
 		w.answer(errPodGone)

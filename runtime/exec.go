@@ -16,6 +16,14 @@ import (
 // that a process left behind by the command still writes is waited for only
 // shortly.
 func (c *Client) Exec(ctx context.Context, id string, cmd pod.ExecCommand) (int, error) {
+	code, err := c.exec(ctx, id, cmd)
+	if err != nil && ctx.Err() != nil {
+		return 0, ctx.Err() // whatever it was that ctx's end broke off
+	}
+	return code, err
+}
+
+func (c *Client) exec(ctx context.Context, id string, cmd pod.ExecCommand) (int, error) {
 	ctx = c.Context(ctx)
 	task, proc, err := c.execTarget(ctx, id)
 	if err != nil {

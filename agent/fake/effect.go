@@ -93,6 +93,9 @@ func (w *World) end(op Op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.busy, op.place())
+	if r := w.pods[op.UID]; r != nil && (op.Kind == pod.RemoveCgroup || op.Kind == pod.RemoveLogs) && len(r.leftovers()) == 0 {
+		delete(w.pods, op.UID) // the same uid may come again
+	}
 	if heavy(op.Kind) {
 		w.heavy--
 	}

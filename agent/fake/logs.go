@@ -121,9 +121,6 @@ func (x Logs) Remove(ctx context.Context, key pod.Key) error {
 		r := w.of(key.UID)
 		r.logs = false
 		clear(r.texts)
-		if len(r.leftovers()) == 0 {
-			delete(w.pods, key.UID) // the same uid may come again
-		}
 		return nil
 	})
 }

@@ -26,10 +26,10 @@ type World struct {
 	faults  func(Op) Fault
 	latency func(pod.Kind) time.Duration
 	// recalls tells what the store holds of a pod; see CheckMemos.
-	recalls func(types.UID) *pod.Durable
-	ops     int
-	busy    map[string]Op
-	heavy   int
+	recalls  func(types.UID) *pod.Durable
+	ops      int
+	busy     map[string]Op
+	heavy    int
 	maxHeavy int
 	reboots  int
 	wrong    []string
