@@ -129,12 +129,15 @@ func (n *node) stop() {
 
 // end removes all pods, stops podd, and looks for what is left.
 func (n *node) end() {
+	seen := n.traces()
 	if out, err := n.try("delete", "pods", "--all", "-A", "--grace-period=0", "--force", "--timeout=60s"); err != nil {
 		n.t.Errorf("delete all pods: %v\n%s", err, out)
 	}
-	n.checkContainerd()
+	left := n.leftInContainerd()
 	n.stop()
-	n.checkHost()
+	for _, what := range append(left, n.leftOnHost(seen)...) {
+		n.t.Errorf("leak: %s", what)
+	}
 	n.log.Close()
 	if n.t.Failed() {
 		text, _ := os.ReadFile(n.path("podd.log"))

@@ -4,102 +4,172 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"testing"
 	"time"
 )
 
-// checkContainerd looks, while containerd still answers and when all pods are
-// gone, for what is left in it: tasks, containers, snapshots that are not an
-// image's, leases.
-func (n *node) checkContainerd() {
-	socket := n.path("run/containerd/containerd.sock")
-	ask := func(args ...string) []string {
-		cmd := exec.Command(bin(n.t, "bundle/ctr"), append([]string{"-a", socket, "-n", n.namespace()}, args...)...)
+// traces is what only a running pod tells of: the host's ends of veths, and
+// the sockets of shims, which are the same directory for all of a host.
+type traces struct{ veths, sockets []string }
+
+// bridge is the name of the node's bridge, nftables table and CNI network: a
+// hash of the root.
+func (n *node) bridge() string {
+	sum := sha256.Sum256([]byte(n.path("lib")))
+	return "podd" + hex.EncodeToString(sum[:4])
+}
+
+func (n *node) traces() traces {
+	var found traces
+	ports, _ := filepath.Glob("/sys/class/net/" + n.bridge() + "/brif/*")
+	for _, port := range ports {
+		found.veths = append(found.veths, filepath.Base(port))
+	}
+	tasks, _ := filepath.Glob(n.path("run/containerd/state/io.containerd.runtime.v2.task", n.namespace(), "*/bootstrap.json"))
+	for _, path := range tasks {
+		var shim struct{ Address string }
+		text, _ := os.ReadFile(path)
+		if json.Unmarshal(text, &shim) == nil && shim.Address != "" {
+			found.sockets = append(found.sockets, strings.TrimPrefix(shim.Address, "unix://"))
+		}
+	}
+	return found
+}
+
+// leftInContainerd tells, while containerd still answers, of what is in it
+// but images and their snapshots.
+func (n *node) leftInContainerd() []string {
+	var left []string
+	list := func(what string, skip func(line string) bool, args ...string) {
+		cmd := exec.Command(bin(n.t, "bundle/ctr"), append([]string{"-a", n.path("run/containerd/containerd.sock"), "-n", n.namespace()}, args...)...)
 		var out bytes.Buffer
 		cmd.Stdout = &out // warnings go to stderr
 		if err := cmd.Run(); err != nil {
-			n.t.Errorf("leak check: ctr %v: %v", args, err)
+			left = append(left, fmt.Sprintf("%s: ctr: %v", what, err))
 		}
-		return strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' })
-	}
-	for _, left := range ask("containers", "ls", "-q") {
-		n.t.Errorf("leak: containerd container %s", left)
-	}
-	for _, left := range ask("tasks", "ls", "-q") {
-		n.t.Errorf("leak: task %s", left)
-	}
-	for _, line := range ask("snapshots", "ls")[1:] {
-		if !strings.Contains(line, "Committed") {
-			n.t.Errorf("leak: snapshot %s", line)
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSpace(line); line != "" && !skip(line) {
+				left = append(left, what+" "+line)
+			}
 		}
 	}
-	for _, line := range ask("leases", "ls")[1:] {
-		n.t.Errorf("leak: lease %s", line)
+	none := func(string) bool { return false }
+	list("container", none, "containers", "ls", "-q")
+	list("task", none, "tasks", "ls", "-q")
+	list("snapshot", func(line string) bool { return strings.HasPrefix(line, "KEY") || strings.HasSuffix(line, "Committed") }, "snapshots", "ls")
+	list("lease", none, "leases", "ls", "-q")
+	return left
+}
+
+// leftOnHost tells, when podd has stopped, of what is left outside containerd.
+func (n *node) leftOnHost(seen traces) []string {
+	return slices.Concat(n.leftProcesses(), n.leftMounts(), n.leftCgroups(), n.leftNetwork(seen), n.leftFiles(seen))
+}
+
+// leftProcesses: shims take a moment to end after their last container.
+func (n *node) leftProcesses() []string {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var left []string
+		for _, p := range n.processes() {
+			left = append(left, fmt.Sprintf("process %d: %.150s", p.pid, p.command))
+		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
 	}
 }
 
-// checkHost looks, when podd has stopped, for what is left on the host.
-func (n *node) checkHost() {
-	n.checkProcesses()
+func (n *node) leftMounts() []string {
+	var left []string
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(mounts)) {
 		if strings.Contains(line, n.dir) {
-			n.t.Errorf("leak: mount %s", strings.TrimSpace(line))
+			left = append(left, "mount "+strings.TrimSpace(line))
 		}
 	}
+	return left
+}
+
+// leftCgroups looks into cgroup v2's tree and into every v1 hierarchy.
+func (n *node) leftCgroups() []string {
+	var left []string
 	for _, pattern := range []string{"/sys/fs/cgroup" + n.cgroupRoot(), "/sys/fs/cgroup/*" + n.cgroupRoot()} {
-		left, _ := filepath.Glob(pattern)
-		for _, dir := range left {
-			n.t.Errorf("leak: cgroup %s", dir)
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			left = append(left, "cgroup "+dir)
 		}
 	}
-	n.checkNetwork()
-	for _, dir := range []string{"run/netns", "run/io", "run/exec", "run/pods", "run/cni/leases", "lib/cni", "lib/pods", "log"} {
-		entries, _ := os.ReadDir(n.path(dir))
-		for _, e := range entries {
-			n.t.Errorf("leak: file %s/%s", dir, e.Name())
-		}
-	}
+	return left
 }
 
-// checkProcesses: shims take a moment to end after their last container.
-func (n *node) checkProcesses() {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		left := n.processes()
-		if len(left) == 0 {
-			return
+func (n *node) leftNetwork(seen traces) []string {
+	var left []string
+	for _, link := range append([]string{n.bridge()}, seen.veths...) {
+		if _, err := os.Stat("/sys/class/net/" + link); err == nil {
+			left = append(left, "link "+link)
 		}
-		if time.Now().After(deadline) {
-			for _, p := range left {
-				n.t.Errorf("leak: process %d: %.150s", p.pid, p.command)
-			}
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
 	}
+	for _, list := range [][]string{{"nft", "list", "ruleset"}, {"iptables-save"}} {
+		out, err := exec.Command(list[0], list[1:]...).Output()
+		if err != nil {
+			left = append(left, fmt.Sprintf("%s: %v", list[0], err))
+		}
+		if strings.Contains(string(out), n.bridge()) {
+			left = append(left, "rules of "+list[0])
+		}
+	}
+	return left
 }
 
-// checkNetwork: bridge, nftables table and CNI network are named after a hash
-// of the root; veths hang on the bridge.
-func (n *node) checkNetwork() {
-	sum := sha256.Sum256([]byte(n.path("lib")))
-	name := "podd" + hex.EncodeToString(sum[:4])
-	if _, err := os.Stat("/sys/class/net/" + name); err == nil {
-		n.t.Errorf("leak: bridge %s", name)
+func (n *node) leftFiles(seen traces) []string {
+	var left []string
+	for _, pattern := range []string{
+		n.path("run/netns/*"), n.path("run/io/*"), n.path("run/exec/*"), n.path("run/pods/*"), n.path("run/runc/*/*"),
+		n.path("run/cni/leases/*"), n.path("lib/cni/*"), n.path("lib/pods/*"), n.path("log/*"),
+		n.path("run/containerd/state/io.containerd.runtime.v2.task/*/*"), n.path("lib/containerd/io.containerd.runtime.v2.task/*/*"),
+		"/run/containerd/runc/" + n.namespace(), "/var/lib/cni/results/" + n.bridge() + "-*",
+	} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			left = append(left, "file "+path)
+		}
 	}
-	tables, err := exec.Command("nft", "list", "tables").CombinedOutput()
-	if err != nil {
-		n.t.Errorf("leak check: nft: %v: %s", err, tables)
+	for _, socket := range seen.sockets {
+		if _, err := os.Stat(socket); err == nil {
+			left = append(left, "socket "+socket)
+		}
 	}
-	if strings.Contains(string(tables), name) {
-		n.t.Errorf("leak: nftables table %s", name)
+	return left
+}
+
+// TestTheLeakCheckSees holds the check to what it is for: while a pod runs, it
+// finds everything of which nothing may be left after a test.
+func TestTheLeakCheckSees(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(shell("there", "sleep 1000", "volumes: [{name: memory, emptyDir: {medium: Memory}}]") +
+		"    volumeMounts: [{name: memory, mountPath: /memory}]\n" +
+		fmt.Sprintf("    ports: [{containerPort: 80, hostPort: %d}]\n", freePort(t)))
+	n.ready("there")
+	seen := n.traces()
+	if len(seen.veths) != 1 || len(seen.sockets) != 2 {
+		t.Errorf("one veth and one shim for two containers are there; seen: %v", seen)
 	}
-	left, _ := filepath.Glob("/var/lib/cni/results/" + name + "-*")
-	for _, path := range left {
-		n.t.Errorf("leak: CNI result %s", path)
+	found := strings.Join(append(n.leftInContainerd(), n.leftOnHost(seen)...), "\n")
+	for _, want := range []string{
+		"container ", "task ", "snapshot ", "containerd-shim", "podd --root", "mount ", "/memory", "/rootfs", "cgroup ",
+		"link " + n.bridge(), "link veth", "rules of nft", "run/netns/", "run/io/", "run/pods/", "run/runc/", "run/cni/leases/",
+		"lib/cni/", "lib/pods/", "/log/", "/var/lib/cni/results/", "socket /run/containerd/s/",
+	} {
+		if !strings.Contains(found, want) {
+			t.Errorf("a running pod's %q is not seen in:\n%s", want, found)
+		}
 	}
 }

@@ -144,9 +144,11 @@ func (c *Client) Context(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, c.cfg.Namespace)
 }
 
-// Runtime is the option that names the shim and the OCI runtime.
+// Runtime is the option that names the shim and the OCI runtime, whose state
+// is in podd's run directory: the shim's default, /run/containerd/runc, would
+// keep an empty directory for each containerd namespace.
 func (c *Client) Runtime() containerd.NewContainerOpts {
-	opts := &runcoptions.Options{BinaryName: c.cfg.OCIRuntime}
+	opts := &runcoptions.Options{BinaryName: c.cfg.OCIRuntime, Root: filepath.Join(c.cfg.RunDir, "runc")}
 	return containerd.WithRuntime("io.containerd.runc.v2", opts)
 }
 
