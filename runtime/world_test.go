@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,25 +32,38 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Bed: testbed.New(t), t: t}
-	if _, err := w.Images.Import(t.Context(), bytes.NewReader(busyboxArchive(t, busybox)), ""); err != nil {
+	image, err := busyboxOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Images.Import(t.Context(), bytes.NewReader(image), ""); err != nil {
 		t.Fatal(err)
 	}
 	w.newPod("web")
 	return w
 }
 
+// busyboxOnce is the image that most tests use.
+var busyboxOnce = sync.OnceValues(func() ([]byte, error) { return makeBusybox(busybox) })
+
+func makeBusybox(names ...string) ([]byte, error) {
+	img, err := archive.Busybox("/bin/busybox")
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = img.Write(&out, names...)
+	return out.Bytes(), err
+}
+
 // busyboxArchive is a Docker archive.
 func busyboxArchive(t *testing.T, names ...string) []byte {
 	t.Helper()
-	img, err := archive.Busybox("/bin/busybox")
+	image, err := makeBusybox(names...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	if err := img.Write(&out, names...); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return image
 }
 
 // newPod begins another pod; it is removed with the test.
