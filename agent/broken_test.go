@@ -76,7 +76,7 @@ func (r *rig) insistOnApply(objs ...agent.Object) {
 // faultAt breaks the n-th effect once.
 func faultAt(n int, f fake.Fault) func(fake.Op) fake.Fault {
 	return func(op fake.Op) fake.Fault {
-		if op.N == n && !(f.Hang && onDisk(op.Kind)) { // a disk that hangs, hangs podd
+		if op.N == n && (!f.Hang || !onDisk(op.Kind)) { // a disk that hangs, hangs podd
 			return f
 		}
 		return fake.Fault{}
@@ -185,7 +185,7 @@ func TestManyThingsBreak(t *testing.T) {
 }
 
 func TestPoddIsKilledAtAnyTimeAndRestartsNothing(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		for i := range 20 {
@@ -199,7 +199,7 @@ func TestPoddIsKilledAtAnyTimeAndRestartsNothing(t *testing.T) {
 }
 
 func TestAStoppedPoddKeepsWhatItsLastActionsDid(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Slow(func(k pod.Kind) time.Duration {
 			if k == pod.StartContainer {
 				return 10 * time.Second
@@ -220,7 +220,7 @@ func TestAStoppedPoddKeepsWhatItsLastActionsDid(t *testing.T) {
 }
 
 func TestContainerdIsAway(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		before := r.pod("web").Status
@@ -252,7 +252,7 @@ func TestContainerdIsAway(t *testing.T) {
 }
 
 func TestTheHostIsRebooted(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		r.kill()
@@ -266,7 +266,7 @@ func TestTheHostIsRebooted(t *testing.T) {
 }
 
 func TestTheSandboxIsLost(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		r.world.KillSandbox(r.pod("web").UID)
@@ -277,7 +277,7 @@ func TestTheSandboxIsLost(t *testing.T) {
 }
 
 func TestAFullDiskTouchesNothing(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		var full atomic.Bool
@@ -311,7 +311,7 @@ func TestAFullDiskTouchesNothing(t *testing.T) {
 }
 
 func TestADamagedMemoIsNoReasonToStop(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
 		r.untilReady("web")
 		uid := r.pod("web").UID

@@ -15,7 +15,7 @@ import (
 )
 
 func TestAPodBecomesReadyAndItsDeletionLeavesNothing(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Publish("init", fake.Program{Runs: time.Second})
 		p := podNamed("web", func(p *corev1.Pod) {
 			p.Spec.InitContainers = []corev1.Container{{Name: "prepare", Image: "init"}}
@@ -42,7 +42,7 @@ func TestAPodBecomesReadyAndItsDeletionLeavesNothing(t *testing.T) {
 }
 
 func TestACrashLoopBacksOff(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("crash", fake.Program{Runs: time.Second, Code: 1})
 		r.apply(podNamed("loop", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "crash" }))
 		r.pass(10 * time.Minute)
@@ -60,7 +60,7 @@ func TestACrashLoopBacksOff(t *testing.T) {
 }
 
 func TestProbesRestartAndUnready(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("sick", fake.Program{Probe: func(kind pod.ProbeKind, age time.Duration) pod.ProbeOutcome {
 			return pod.ProbeOutcome{Healthy: kind != pod.Liveness || age < 20*time.Second, Output: "sick"}
 		}})
@@ -80,7 +80,7 @@ func TestProbesRestartAndUnready(t *testing.T) {
 }
 
 func TestGraceMayOnlyShorten(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("stubborn", fake.Program{Stubborn: true})
 		r.apply(podNamed("old", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "stubborn" }))
 		r.untilReady("old")
@@ -103,7 +103,7 @@ func TestGraceMayOnlyShorten(t *testing.T) {
 }
 
 func TestForceKillsAtOnceAndStillCleans(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("stubborn", fake.Program{Stubborn: true})
 		r.apply(podNamed("old", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "stubborn" }))
 		r.untilReady("old")
@@ -120,7 +120,7 @@ func TestForceKillsAtOnceAndStillCleans(t *testing.T) {
 }
 
 func TestWhatWaitsForAConfigMapStartsWhenItComes(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "cfg", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: "cfg"},
@@ -147,7 +147,7 @@ func TestWhatWaitsForAConfigMapStartsWhenItComes(t *testing.T) {
 }
 
 func TestAnotherUIDOfTheSameNameComesAfterTheEndOfTheFirst(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("slow", fake.Program{Lingers: 5 * time.Second})
 		named := func(uid string) *corev1.Pod {
 			return podNamed("web", func(p *corev1.Pod) { p.UID, p.Spec.Containers[0].Image = types.UID(uid), "slow" })
@@ -174,7 +174,7 @@ func TestAnotherUIDOfTheSameNameComesAfterTheEndOfTheFirst(t *testing.T) {
 }
 
 func TestAPodOfTheSameUIDComesBack(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		p := podNamed("web", func(p *corev1.Pod) { p.UID = "same" })
 		for range 5 {
 			r.apply(p)
@@ -190,14 +190,14 @@ func TestAPodOfTheSameUIDComesBack(t *testing.T) {
 }
 
 func TestOrphansAreRemoved(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Plant(pod.Key{UID: "orphan-1", Namespace: "default", Name: "lost"}, fake.Program{})
 		r.until("nothing is left", 2*time.Minute, func() bool { return len(r.world.Leftovers()) == 0 })
 	})
 }
 
 func TestAPodComesBackWhileItsRemainsAreRemoved(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.kill()
 		r.world.Plant(pod.Key{UID: "orphan-1", Namespace: "default", Name: "lost"}, fake.Program{Stubborn: true})
 		r.start()
@@ -215,7 +215,7 @@ func TestAPodComesBackWhileItsRemainsAreRemoved(t *testing.T) {
 }
 
 func TestPodsAppliedTogetherDoNotRejectEachOther(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		at := func(name string, port int32) *corev1.Pod {
 			return podNamed(name, func(p *corev1.Pod) {
 				p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: port}}
@@ -239,7 +239,7 @@ func TestPodsAppliedTogetherDoNotRejectEachOther(t *testing.T) {
 }
 
 func TestAnEndedPodGivesItsPlaceUp(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Store("job", fake.Program{Runs: time.Second})
 		at := func(name, image string) *corev1.Pod {
 			return podNamed(name, func(p *corev1.Pod) {
@@ -260,7 +260,7 @@ func TestAnEndedPodGivesItsPlaceUp(t *testing.T) {
 }
 
 func TestImagesAreWaitedFor(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "absent:1" }))
 		r.until("it backs off", time.Minute, func() bool {
 			p := r.pod("web")
@@ -278,7 +278,7 @@ func TestImagesAreWaitedFor(t *testing.T) {
 }
 
 func TestTwoHundredPods(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.world.Slow(func(k pod.Kind) time.Duration {
 			if k == pod.CreateSandbox || k == pod.StartContainer {
 				return 60 * time.Millisecond

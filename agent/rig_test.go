@@ -60,7 +60,11 @@ type rig struct {
 	limits  agent.Limits
 	log     *zap.Logger
 
+	working func(context.Context) error
+
 	life *life
+	// impatient: start does not wait until podd is ready.
+	impatient bool
 	// tolerant: podd is started until it runs.
 	tolerant bool
 	// contents are the hashes that the pods' volume cfg had.
@@ -84,13 +88,13 @@ type life struct {
 }
 
 // inBubble runs a test in virtual time, on a fresh world with a running podd.
-func inBubble(t *testing.T, f func(*rig)) {
+func inBubble(t *testing.T, f func(*testing.T, *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		defer r.abandon()
 		r.start()
-		f(r)
+		f(t, r)
 		r.stop()
 		r.checkNow()
 	})
@@ -99,7 +103,8 @@ func inBubble(t *testing.T, f func(*rig)) {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	disk := &fake.Disk{}
-	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{}, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
+	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{},
+		working: func(context.Context) error { return nil }, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
 	r.world.Store("app")
 	r.world.CheckMemos(func(uid types.UID) *pod.Durable {
 		if strings.HasPrefix(string(uid), "orphan") || r.backing != fake.Backing(r.disk) {
@@ -121,7 +126,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Observer: s.Observer(), Host: s.Host(),
-		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(context.Context) error { return nil },
+		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Limits: r.limits, Log: r.log,
 	}
 }
@@ -148,7 +153,7 @@ func (r *rig) start() {
 	l.objects, l.streams = poddv1.NewObjectsClient(l.conn), poddv1.NewStreamsClient(l.conn)
 	l.images, l.node = poddv1.NewImagesClient(l.conn), poddv1.NewNodeClient(l.conn)
 	r.life = l
-	for !a.Ready() {
+	for !a.Ready() && !r.impatient {
 		select {
 		case <-l.session.Killed():
 			return
