@@ -246,7 +246,16 @@ func (n *node) eventually(within time.Duration, what string, ask func() error) {
 func (n *node) pid(pod, container string) int {
 	n.t.Helper()
 	id := strings.TrimPrefix(n.get(pod, fmt.Sprintf(`.status.containerStatuses[?(@.name=="%s")].containerID`, container)), "containerd://")
-	text, err := os.ReadFile(n.path("run/containerd/state/io.containerd.runtime.v2.task", n.namespace(), id, "init.pid"))
+	return n.initPID(n.taskDir(id))
+}
+
+func (n *node) taskDir(id string) string {
+	return n.path("run/containerd/state/io.containerd.runtime.v2.task", n.namespace(), id)
+}
+
+func (n *node) initPID(taskDir string) int {
+	n.t.Helper()
+	text, err := os.ReadFile(filepath.Join(taskDir, "init.pid"))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -255,6 +264,20 @@ func (n *node) pid(pod, container string) int {
 		n.t.Fatal(err)
 	}
 	return pid
+}
+
+// pausePID is that of the only pod's pause program.
+func (n *node) pausePID() int {
+	n.t.Helper()
+	tasks, _ := filepath.Glob(n.taskDir("*"))
+	for _, task := range tasks {
+		pid := n.initPID(task)
+		if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(name) == "pause\n" {
+			return pid
+		}
+	}
+	n.t.Fatal("no pause program runs")
+	return 0
 }
 
 // containerdPID is that of the managed containerd.

@@ -32,7 +32,7 @@ func (n *node) traces() traces {
 	for _, port := range ports {
 		found.veths = append(found.veths, filepath.Base(port))
 	}
-	tasks, _ := filepath.Glob(n.path("run/containerd/state/io.containerd.runtime.v2.task", n.namespace(), "*/bootstrap.json"))
+	tasks, _ := filepath.Glob(n.taskDir("*/bootstrap.json"))
 	for _, path := range tasks {
 		var shim struct{ Address string }
 		text, _ := os.ReadFile(path)

@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,21 +131,8 @@ func TestTheSandboxIsKilled(t *testing.T) {
 	n := newNode(t)
 	n.apply(counting)
 	n.ready("counts")
-	for _, p := range n.processes() {
-		if strings.Contains(p.command, "containerd-shim") {
-			// Its pause program is the shim's first child.
-			out, err := exec.Command("pgrep", "-P", fmt.Sprint(p.pid), "-x", "pause").Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var pause int
-			if _, err := fmt.Sscan(string(out), &pause); err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Kill(pause, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := syscall.Kill(n.pausePID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
 	n.eventually(30*time.Second, "the containers are started anew", func() error {
 		if counts := n.get("counts", ".status.containerStatuses[*].restartCount"); counts != "1 1" {
