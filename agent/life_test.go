@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +14,7 @@ import (
 	"github.com/podd-io/podd/pod"
 
 	"github.com/podd-io/podd/agent/fake"
+	"github.com/podd-io/podd/agent/store"
 )
 
 func TestAPodBecomesReadyAndItsDeletionLeavesNothing(t *testing.T) {
@@ -309,6 +312,42 @@ func TestTwoHundredPods(t *testing.T) {
 		}
 		if left := r.world.Leftovers(); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// TestOnTheRealStore goes the same ways on bbolt as the others on its twin.
+func TestOnTheRealStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "podd.db")
+		r := newRig(t)
+		defer r.abandon()
+		for round := range 3 {
+			db, err := store.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.backing = db
+			r.start()
+			if round == 0 {
+				r.apply(podNamed("web", nil), configMap("cfg", map[string]string{"a": "1"}))
+			}
+			r.untilReady("web")
+			if got := r.pod("web").Status.ContainerStatuses[0].RestartCount; got != 0 {
+				t.Errorf("%d restarts", got)
+			}
+			if got := r.events("web")["Started"]; got != 1 {
+				t.Errorf("round %d: %d Started events", round, got)
+			}
+			if round == 2 {
+				r.delete("web", nil)
+				r.untilGone("web")
+			}
+			r.pass(10 * time.Second) // events are written late
+			r.kill()
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -17,13 +19,13 @@ import (
 // Open.
 const schema = 1
 
-// The layout:
+// The layout; a test compares it with the file:
 //
-//	meta/schema              schema version, big-endian uint64
-//	meta/revision            no revision at or above this was given out
-//	objects/<kind>/<ns>/<name>   Record as JSON
-//	memos/<pod uid>          what package pod remembers, as JSON
-//	events/<ns>/<name>       v1.Event as JSON
+//	meta/schema                 schema version, big-endian uint64
+//	meta/revision               no revision at or above this was given out
+//	objects/<kind>/<ns>/<name>  Record as JSON
+//	memos/<uid>                 what the agent remembers of a pod, as JSON
+//	events/<ns>/<name>          v1.Event as JSON
 var (
 	bucketMeta    = []byte("meta")
 	bucketObjects = []byte("objects")
@@ -73,19 +75,32 @@ type Store struct {
 
 // Open opens or makes the store. A store of a newer podd is refused.
 func Open(path string) (*Store, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		err = errors.New("another podd has it open")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	if err := db.Update(prepare); err != nil {
+	if err := errors.Join(db.Update(prepare), syncDir(dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
 	}
 	s := &Store{db: db, memo: make(chan memoWrite), done: make(chan struct{})}
 	go s.writeMemos()
 	return s, nil
+}
+
+// syncDir has a new file's name on disk, too: bbolt sees to its content only.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func prepare(tx *bbolt.Tx) error {
@@ -224,4 +239,12 @@ func (s *Store) PutEvents(put map[string][]byte, remove []string) error {
 		return fmt.Errorf("write events: %w", err)
 	}
 	return nil
+}
+
+func parseKey(text string) (Key, error) {
+	parts := strings.SplitN(text, "/", 3)
+	if len(parts) != 3 {
+		return Key{}, fmt.Errorf("object %q: not a key", text)
+	}
+	return Key{Kind: parts[0], Namespace: parts[1], Name: parts[2]}, nil
 }

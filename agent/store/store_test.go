@@ -15,7 +15,7 @@ import (
 	"github.com/podd-io/podd/agent/store"
 )
 
-func open(t *testing.T, path string) *store.Store {
+func open(t testing.TB, path string) *store.Store {
 	t.Helper()
 	s, err := store.Open(path)
 	if err != nil {
