@@ -68,6 +68,7 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 	bin/tools/golangci-lint run --allow-parallel-runners
 	bin/tools/buf lint
 	bin/tools/buf breaking --against api/podd.binpb
+	@mkdir -p bin/_generated
 	bin/tools/buf build -o bin/_generated/podd.binpb
 	cmp bin/_generated/podd.binpb api/podd.binpb || { echo 'the API has changed: run make generate'; exit 1; }
 	bin/tools/buf generate --output bin/_generated
