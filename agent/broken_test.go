@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -208,7 +209,11 @@ func TestAStoppedPoddKeepsWhatItsLastActionsDid(t *testing.T) {
 		})
 		r.apply(podNamed("web", nil))
 		r.pass(5 * time.Second)
+		uid := r.pod("web").UID
 		r.stop()
+		if m := r.remembered(uid); m.Containers["main"].Stage != pod.StageRunning {
+			t.Errorf("on disk: %+v", m.Containers["main"])
+		}
 		r.start()
 		if got := r.events("web")["Started"]; got != 1 {
 			t.Errorf("%d Started events", got)
@@ -248,6 +253,43 @@ func TestContainerdIsAway(t *testing.T) {
 			return st.LastTerminationState.Terminated != nil && st.LastTerminationState.Terminated.ExitCode == 3
 		})
 		r.untilReady("web")
+	})
+}
+
+func TestNewsDoNotHurryAWorkerInTrouble(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.apply(podNamed("web", nil))
+		r.untilReady("web")
+		r.world.Break(func(op fake.Op) fake.Fault {
+			if op.Kind == fake.Observe {
+				return fake.Fault{Err: &pod.Failure{Kind: pod.Transient, Message: "broken"}}
+			}
+			return fake.Fault{}
+		})
+		ops := r.world.Ops()
+		for range 10_000 {
+			r.world.Hint("")
+			time.Sleep(time.Millisecond)
+		}
+		if n := r.world.Ops() - ops; n > 60 {
+			t.Errorf("%d effects in 10 s", n)
+		}
+		// What comes meanwhile is not lost.
+		const gate = corev1.PodConditionType("example.com/gate")
+		p := podNamed("web", nil)
+		p.Status.Conditions = []corev1.PodCondition{{Type: gate, Status: corev1.ConditionTrue}}
+		raw, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.life.objects.UpdateStatus(t.Context(), &poddv1.UpdateStatusRequest{Object: &poddv1.Object{Kind: "Pod", Json: raw}}); err != nil {
+			t.Error(err)
+		}
+		r.restart()
+		r.world.Break(func(fake.Op) fake.Fault { return fake.Fault{} })
+		r.until("the condition is there", time.Minute, func() bool {
+			return slices.ContainsFunc(r.pod("web").Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == gate })
+		})
 	})
 }
 

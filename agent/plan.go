@@ -108,11 +108,19 @@ func (a *Agent) planUpdate(w Want, old *Entry, meta metav1.Object) (plan, error)
 // updateDeletion takes over an applied deletion if it begins one or shortens
 // the one under way, and says whether it did: a deletion can't be taken back.
 func updateDeletion(p, old *corev1.Pod) bool {
-	completeDeletion(p)
-	if p.DeletionTimestamp != nil && (old.DeletionTimestamp == nil || p.DeletionTimestamp.Before(old.DeletionTimestamp)) {
+	under := old.DeletionTimestamp
+	switch {
+	case p.DeletionTimestamp != nil && under == nil:
+		completeDeletion(p)
+		return true
+	case p.DeletionTimestamp != nil && p.DeletionTimestamp.Before(under):
+		if p.DeletionGracePeriodSeconds == nil {
+			left := max(0, int64(time.Until(p.DeletionTimestamp.Time).Seconds()))
+			p.DeletionGracePeriodSeconds = &left
+		}
 		return true
 	}
-	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = old.DeletionTimestamp, old.DeletionGracePeriodSeconds
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = under, old.DeletionGracePeriodSeconds
 	return false
 }
 

@@ -110,15 +110,20 @@ func newRig(t *testing.T) *rig {
 		if strings.HasPrefix(string(uid), "orphan") || r.backing != fake.Backing(r.disk) {
 			return nil
 		}
-		var stored struct{ Memo pod.Durable }
-		if raw := r.disk.Memo(uid); len(raw) > 0 {
-			if err := json.Unmarshal(raw, &stored); err != nil {
-				panic(err)
-			}
-		}
-		return &stored.Memo
+		return r.remembered(uid)
 	})
 	return r
+}
+
+// remembered is what is on disk of a pod; empty for nothing.
+func (r *rig) remembered(uid types.UID) *pod.Durable {
+	var stored struct{ Memo pod.Durable }
+	if raw := r.disk.Memo(uid); len(raw) > 0 {
+		if err := json.Unmarshal(raw, &stored); err != nil {
+			panic(err)
+		}
+	}
+	return &stored.Memo
 }
 
 func (r *rig) config(s *fake.Session) agent.Config {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/agent"
+	"github.com/podd-io/podd/agent/fake"
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 )
 
@@ -190,6 +191,36 @@ func TestWhatABridgeGivesIsKept(t *testing.T) {
 		ending.DeletionTimestamp, ending.DeletionGracePeriodSeconds = &when, &grace
 		r.apply(ending)
 		r.untilGone("web")
+	})
+}
+
+func TestADeletionIsNotTakenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.world.Store("slow", fake.Program{Stubborn: true})
+		plain := podNamed("web", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "slow" })
+		r.apply(plain)
+		r.untilReady("web")
+		r.delete("web", nil)
+		deadline := *r.pod("web").DeletionTimestamp
+		plain.Labels = map[string]string{"new": "label"}
+		again := r.apply(plain).Results[0]
+		if p := decodePod(t, again.Object); p.DeletionTimestamp == nil || len(again.Warnings) == 0 {
+			t.Errorf("%v, warnings %q", p.DeletionTimestamp, again.Warnings)
+		}
+		later, grace := metav1.NewTime(time.Now().Add(time.Hour)), int64(3600)
+		plain.DeletionTimestamp, plain.DeletionGracePeriodSeconds = &later, &grace
+		r.apply(plain)
+		if p := r.pod("web"); p.DeletionTimestamp == nil || !p.DeletionTimestamp.Equal(&deadline) || p.Labels["new"] != "label" {
+			t.Errorf("%+v", p.ObjectMeta)
+		}
+		sooner := metav1.NewTime(time.Now().Add(5 * time.Second))
+		plain.DeletionTimestamp, plain.DeletionGracePeriodSeconds = &sooner, nil
+		r.apply(plain)
+		began := time.Now()
+		r.untilGone("web")
+		if took := time.Since(began); took > 8*time.Second {
+			t.Errorf("it took %v", took)
+		}
 	})
 }
 

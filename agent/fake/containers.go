@@ -174,7 +174,8 @@ func (x Containers) Signal(ctx context.Context, cfg pod.SignalConfig) error {
 	err := x.s.effect(ctx, pod.SignalContainer, uid, "container "+name, func() error {
 		if c, r := w.find(cfg.ID); c != nil {
 			m := w.memo(uid)
-			if m != nil && cfg.Signal != syscall.SIGKILL && (m.Containers[name] == nil || m.Containers[name].Stop == nil) {
+			// One that ended by itself meanwhile may hear a late signal.
+			if m != nil && c.State == pod.Running && cfg.Signal != syscall.SIGKILL && (m.Containers[name] == nil || m.Containers[name].Stop == nil) {
 				w.violate("%s: %s is ended, and that is not on disk", r.key.Name, name)
 			}
 			w.signal(r, c, cfg.Signal)

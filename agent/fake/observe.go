@@ -103,6 +103,10 @@ func (e *ear) take() map[types.UID]bool {
 	return uids
 }
 
+// Hint has everybody who listens hear that something may have happened to a
+// pod.
+func (w *World) Hint(uid types.UID) { w.hint(uid) }
+
 // hint tells everybody who listens. The lock is not held.
 func (w *World) hint(uid types.UID) {
 	w.mu.Lock()
