@@ -224,6 +224,42 @@ func TestAStoppedPoddKeepsWhatItsLastActionsDid(t *testing.T) {
 	})
 }
 
+func TestWhatWasNotDoneWhenPoddStoppedIsDoneLater(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		slow := func(kind pod.Kind) func(pod.Kind) time.Duration {
+			return func(k pod.Kind) time.Duration {
+				if k == kind {
+					return 10 * time.Second
+				}
+				return 0
+			}
+		}
+		r.world.Slow(slow(pod.StartContainer)) // more of them than may go on at once
+		for i := range 10 {
+			r.apply(podNamed(nameOf(i), nil))
+		}
+		r.pass(5 * time.Second)
+		r.stop()
+		r.world.Slow(slow(pod.PullImage)) // which a stop cancels
+		r.world.Publish("remote")
+		r.start()
+		r.apply(podNamed("pulls", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "remote" }))
+		r.pass(5 * time.Second)
+		r.stop()
+		r.start()
+		r.untilReady("pulls")
+		for i := range 10 {
+			r.untilReady(nameOf(i))
+			if n := r.pod(nameOf(i)).Status.ContainerStatuses[0].RestartCount; n > 0 {
+				t.Errorf("%s: %d restarts", nameOf(i), n)
+			}
+		}
+		if n := r.events("pulls")["Failed"]; n > 0 {
+			t.Errorf("%d failures", n)
+		}
+	})
+}
+
 func TestContainerdIsAway(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.apply(podNamed("web", nil))
