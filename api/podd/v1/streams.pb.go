@@ -999,6 +999,234 @@ func (*PortForwardResponse_Data) isPortForwardResponse_Kind() {}
 
 func (*PortForwardResponse_Eof) isPortForwardResponse_Kind() {}
 
+// CopyOutRequest names what to read.
+type CopyOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pod   *PodRef                `protobuf:"bytes,1,opt,name=pod,proto3" json:"pod,omitempty"`
+	// May be empty when the pod has one container.
+	Container string `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	// Relative to the container's working directory unless it begins with "/".
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutRequest) Reset() {
+	*x = CopyOutRequest{}
+	mi := &file_podd_v1_streams_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutRequest) ProtoMessage() {}
+
+func (x *CopyOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_streams_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutRequest.ProtoReflect.Descriptor instead.
+func (*CopyOutRequest) Descriptor() ([]byte, []int) {
+	return file_podd_v1_streams_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CopyOutRequest) GetPod() *PodRef {
+	if x != nil {
+		return x.Pod
+	}
+	return nil
+}
+
+func (x *CopyOutRequest) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *CopyOutRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+// CopyOutResponse is a piece of the archive.
+type CopyOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutResponse) Reset() {
+	*x = CopyOutResponse{}
+	mi := &file_podd_v1_streams_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutResponse) ProtoMessage() {}
+
+func (x *CopyOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_streams_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutResponse.ProtoReflect.Descriptor instead.
+func (*CopyOutResponse) Descriptor() ([]byte, []int) {
+	return file_podd_v1_streams_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CopyOutResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// CopyInRequest is the start, then the archive in pieces.
+type CopyInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*CopyInRequest_Start_
+	//	*CopyInRequest_Data
+	Kind          isCopyInRequest_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInRequest) Reset() {
+	*x = CopyInRequest{}
+	mi := &file_podd_v1_streams_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInRequest) ProtoMessage() {}
+
+func (x *CopyInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_streams_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInRequest.ProtoReflect.Descriptor instead.
+func (*CopyInRequest) Descriptor() ([]byte, []int) {
+	return file_podd_v1_streams_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CopyInRequest) GetKind() isCopyInRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *CopyInRequest) GetStart() *CopyInRequest_Start {
+	if x != nil {
+		if x, ok := x.Kind.(*CopyInRequest_Start_); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *CopyInRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*CopyInRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isCopyInRequest_Kind interface {
+	isCopyInRequest_Kind()
+}
+
+type CopyInRequest_Start_ struct {
+	Start *CopyInRequest_Start `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type CopyInRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*CopyInRequest_Start_) isCopyInRequest_Kind() {}
+
+func (*CopyInRequest_Data) isCopyInRequest_Kind() {}
+
+// CopyInResponse has nothing to tell: everything is there.
+type CopyInResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInResponse) Reset() {
+	*x = CopyInResponse{}
+	mi := &file_podd_v1_streams_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInResponse) ProtoMessage() {}
+
+func (x *CopyInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_streams_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInResponse.ProtoReflect.Descriptor instead.
+func (*CopyInResponse) Descriptor() ([]byte, []int) {
+	return file_podd_v1_streams_proto_rawDescGZIP(), []int{16}
+}
+
 // What to run, and where.
 type ExecRequest_Start struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1014,7 +1242,7 @@ type ExecRequest_Start struct {
 
 func (x *ExecRequest_Start) Reset() {
 	*x = ExecRequest_Start{}
-	mi := &file_podd_v1_streams_proto_msgTypes[13]
+	mi := &file_podd_v1_streams_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1254,7 @@ func (x *ExecRequest_Start) String() string {
 func (*ExecRequest_Start) ProtoMessage() {}
 
 func (x *ExecRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_podd_v1_streams_proto_msgTypes[13]
+	mi := &file_podd_v1_streams_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1326,7 @@ type AttachRequest_Start struct {
 
 func (x *AttachRequest_Start) Reset() {
 	*x = AttachRequest_Start{}
-	mi := &file_podd_v1_streams_proto_msgTypes[14]
+	mi := &file_podd_v1_streams_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1338,7 @@ func (x *AttachRequest_Start) String() string {
 func (*AttachRequest_Start) ProtoMessage() {}
 
 func (x *AttachRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_podd_v1_streams_proto_msgTypes[14]
+	mi := &file_podd_v1_streams_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1400,7 @@ type PortForwardRequest_Start struct {
 
 func (x *PortForwardRequest_Start) Reset() {
 	*x = PortForwardRequest_Start{}
-	mi := &file_podd_v1_streams_proto_msgTypes[15]
+	mi := &file_podd_v1_streams_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1412,7 @@ func (x *PortForwardRequest_Start) String() string {
 func (*PortForwardRequest_Start) ProtoMessage() {}
 
 func (x *PortForwardRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_podd_v1_streams_proto_msgTypes[15]
+	mi := &file_podd_v1_streams_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,6 +1440,78 @@ func (x *PortForwardRequest_Start) GetPort() uint32 {
 		return x.Port
 	}
 	return 0
+}
+
+// Where to unpack.
+type CopyInRequest_Start struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Pod       *PodRef                `protobuf:"bytes,1,opt,name=pod,proto3" json:"pod,omitempty"`
+	Container string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	// A directory that is there; relative to the container's working directory
+	// unless it begins with "/".
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// Keep neither the modes nor the owners of the archive.
+	NoPreserve    bool `protobuf:"varint,4,opt,name=no_preserve,json=noPreserve,proto3" json:"no_preserve,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInRequest_Start) Reset() {
+	*x = CopyInRequest_Start{}
+	mi := &file_podd_v1_streams_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInRequest_Start) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInRequest_Start) ProtoMessage() {}
+
+func (x *CopyInRequest_Start) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_streams_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInRequest_Start.ProtoReflect.Descriptor instead.
+func (*CopyInRequest_Start) Descriptor() ([]byte, []int) {
+	return file_podd_v1_streams_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *CopyInRequest_Start) GetPod() *PodRef {
+	if x != nil {
+		return x.Pod
+	}
+	return nil
+}
+
+func (x *CopyInRequest_Start) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *CopyInRequest_Start) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyInRequest_Start) GetNoPreserve() bool {
+	if x != nil {
+		return x.NoPreserve
+	}
+	return false
 }
 
 var File_podd_v1_streams_proto protoreflect.FileDescriptor
@@ -1293,12 +1593,31 @@ const file_podd_v1_streams_proto_rawDesc = "" +
 	"\tconnected\x18\x01 \x01(\bH\x00R\tconnected\x12\x14\n" +
 	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x12\x12\n" +
 	"\x03eof\x18\x03 \x01(\bH\x00R\x03eofB\x06\n" +
-	"\x04kind2\x86\x02\n" +
+	"\x04kind\"e\n" +
+	"\x0eCopyOutRequest\x12!\n" +
+	"\x03pod\x18\x01 \x01(\v2\x0f.podd.v1.PodRefR\x03pod\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"%\n" +
+	"\x0fCopyOutResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xe2\x01\n" +
+	"\rCopyInRequest\x124\n" +
+	"\x05start\x18\x01 \x01(\v2\x1c.podd.v1.CopyInRequest.StartH\x00R\x05start\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x1a}\n" +
+	"\x05Start\x12!\n" +
+	"\x03pod\x18\x01 \x01(\v2\x0f.podd.v1.PodRefR\x03pod\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x1f\n" +
+	"\vno_preserve\x18\x04 \x01(\bR\n" +
+	"noPreserveB\x06\n" +
+	"\x04kind\"\x10\n" +
+	"\x0eCopyInResponse2\x83\x03\n" +
 	"\aStreams\x125\n" +
 	"\x04Logs\x12\x14.podd.v1.LogsRequest\x1a\x15.podd.v1.LogsResponse0\x01\x127\n" +
 	"\x04Exec\x12\x14.podd.v1.ExecRequest\x1a\x15.podd.v1.ExecResponse(\x010\x01\x12=\n" +
 	"\x06Attach\x12\x16.podd.v1.AttachRequest\x1a\x17.podd.v1.AttachResponse(\x010\x01\x12L\n" +
-	"\vPortForward\x12\x1b.podd.v1.PortForwardRequest\x1a\x1c.podd.v1.PortForwardResponse(\x010\x01B,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
+	"\vPortForward\x12\x1b.podd.v1.PortForwardRequest\x1a\x1c.podd.v1.PortForwardResponse(\x010\x01\x12>\n" +
+	"\aCopyOut\x12\x17.podd.v1.CopyOutRequest\x1a\x18.podd.v1.CopyOutResponse0\x01\x12;\n" +
+	"\x06CopyIn\x12\x16.podd.v1.CopyInRequest\x1a\x17.podd.v1.CopyInResponse(\x01B,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
 
 var (
 	file_podd_v1_streams_proto_rawDescOnce sync.Once
@@ -1312,7 +1631,7 @@ func file_podd_v1_streams_proto_rawDescGZIP() []byte {
 	return file_podd_v1_streams_proto_rawDescData
 }
 
-var file_podd_v1_streams_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_podd_v1_streams_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_podd_v1_streams_proto_goTypes = []any{
 	(*PodRef)(nil),                   // 0: podd.v1.PodRef
 	(*LogsRequest)(nil),              // 1: podd.v1.LogsRequest
@@ -1327,41 +1646,53 @@ var file_podd_v1_streams_proto_goTypes = []any{
 	(*AttachResponse)(nil),           // 10: podd.v1.AttachResponse
 	(*PortForwardRequest)(nil),       // 11: podd.v1.PortForwardRequest
 	(*PortForwardResponse)(nil),      // 12: podd.v1.PortForwardResponse
-	(*ExecRequest_Start)(nil),        // 13: podd.v1.ExecRequest.Start
-	(*AttachRequest_Start)(nil),      // 14: podd.v1.AttachRequest.Start
-	(*PortForwardRequest_Start)(nil), // 15: podd.v1.PortForwardRequest.Start
-	(*timestamppb.Timestamp)(nil),    // 16: google.protobuf.Timestamp
+	(*CopyOutRequest)(nil),           // 13: podd.v1.CopyOutRequest
+	(*CopyOutResponse)(nil),          // 14: podd.v1.CopyOutResponse
+	(*CopyInRequest)(nil),            // 15: podd.v1.CopyInRequest
+	(*CopyInResponse)(nil),           // 16: podd.v1.CopyInResponse
+	(*ExecRequest_Start)(nil),        // 17: podd.v1.ExecRequest.Start
+	(*AttachRequest_Start)(nil),      // 18: podd.v1.AttachRequest.Start
+	(*PortForwardRequest_Start)(nil), // 19: podd.v1.PortForwardRequest.Start
+	(*CopyInRequest_Start)(nil),      // 20: podd.v1.CopyInRequest.Start
+	(*timestamppb.Timestamp)(nil),    // 21: google.protobuf.Timestamp
 }
 var file_podd_v1_streams_proto_depIdxs = []int32{
 	0,  // 0: podd.v1.LogsRequest.pod:type_name -> podd.v1.PodRef
-	16, // 1: podd.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
+	21, // 1: podd.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: podd.v1.Input.resize:type_name -> podd.v1.TerminalSize
 	6,  // 3: podd.v1.Output.exit:type_name -> podd.v1.Exit
-	13, // 4: podd.v1.ExecRequest.start:type_name -> podd.v1.ExecRequest.Start
+	17, // 4: podd.v1.ExecRequest.start:type_name -> podd.v1.ExecRequest.Start
 	4,  // 5: podd.v1.ExecRequest.input:type_name -> podd.v1.Input
 	5,  // 6: podd.v1.ExecResponse.output:type_name -> podd.v1.Output
-	14, // 7: podd.v1.AttachRequest.start:type_name -> podd.v1.AttachRequest.Start
+	18, // 7: podd.v1.AttachRequest.start:type_name -> podd.v1.AttachRequest.Start
 	4,  // 8: podd.v1.AttachRequest.input:type_name -> podd.v1.Input
 	5,  // 9: podd.v1.AttachResponse.output:type_name -> podd.v1.Output
-	15, // 10: podd.v1.PortForwardRequest.start:type_name -> podd.v1.PortForwardRequest.Start
-	0,  // 11: podd.v1.ExecRequest.Start.pod:type_name -> podd.v1.PodRef
-	3,  // 12: podd.v1.ExecRequest.Start.size:type_name -> podd.v1.TerminalSize
-	0,  // 13: podd.v1.AttachRequest.Start.pod:type_name -> podd.v1.PodRef
-	3,  // 14: podd.v1.AttachRequest.Start.size:type_name -> podd.v1.TerminalSize
-	0,  // 15: podd.v1.PortForwardRequest.Start.pod:type_name -> podd.v1.PodRef
-	1,  // 16: podd.v1.Streams.Logs:input_type -> podd.v1.LogsRequest
-	7,  // 17: podd.v1.Streams.Exec:input_type -> podd.v1.ExecRequest
-	9,  // 18: podd.v1.Streams.Attach:input_type -> podd.v1.AttachRequest
-	11, // 19: podd.v1.Streams.PortForward:input_type -> podd.v1.PortForwardRequest
-	2,  // 20: podd.v1.Streams.Logs:output_type -> podd.v1.LogsResponse
-	8,  // 21: podd.v1.Streams.Exec:output_type -> podd.v1.ExecResponse
-	10, // 22: podd.v1.Streams.Attach:output_type -> podd.v1.AttachResponse
-	12, // 23: podd.v1.Streams.PortForward:output_type -> podd.v1.PortForwardResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	19, // 10: podd.v1.PortForwardRequest.start:type_name -> podd.v1.PortForwardRequest.Start
+	0,  // 11: podd.v1.CopyOutRequest.pod:type_name -> podd.v1.PodRef
+	20, // 12: podd.v1.CopyInRequest.start:type_name -> podd.v1.CopyInRequest.Start
+	0,  // 13: podd.v1.ExecRequest.Start.pod:type_name -> podd.v1.PodRef
+	3,  // 14: podd.v1.ExecRequest.Start.size:type_name -> podd.v1.TerminalSize
+	0,  // 15: podd.v1.AttachRequest.Start.pod:type_name -> podd.v1.PodRef
+	3,  // 16: podd.v1.AttachRequest.Start.size:type_name -> podd.v1.TerminalSize
+	0,  // 17: podd.v1.PortForwardRequest.Start.pod:type_name -> podd.v1.PodRef
+	0,  // 18: podd.v1.CopyInRequest.Start.pod:type_name -> podd.v1.PodRef
+	1,  // 19: podd.v1.Streams.Logs:input_type -> podd.v1.LogsRequest
+	7,  // 20: podd.v1.Streams.Exec:input_type -> podd.v1.ExecRequest
+	9,  // 21: podd.v1.Streams.Attach:input_type -> podd.v1.AttachRequest
+	11, // 22: podd.v1.Streams.PortForward:input_type -> podd.v1.PortForwardRequest
+	13, // 23: podd.v1.Streams.CopyOut:input_type -> podd.v1.CopyOutRequest
+	15, // 24: podd.v1.Streams.CopyIn:input_type -> podd.v1.CopyInRequest
+	2,  // 25: podd.v1.Streams.Logs:output_type -> podd.v1.LogsResponse
+	8,  // 26: podd.v1.Streams.Exec:output_type -> podd.v1.ExecResponse
+	10, // 27: podd.v1.Streams.Attach:output_type -> podd.v1.AttachResponse
+	12, // 28: podd.v1.Streams.PortForward:output_type -> podd.v1.PortForwardResponse
+	14, // 29: podd.v1.Streams.CopyOut:output_type -> podd.v1.CopyOutResponse
+	16, // 30: podd.v1.Streams.CopyIn:output_type -> podd.v1.CopyInResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_podd_v1_streams_proto_init() }
@@ -1398,13 +1729,17 @@ func file_podd_v1_streams_proto_init() {
 		(*PortForwardResponse_Data)(nil),
 		(*PortForwardResponse_Eof)(nil),
 	}
+	file_podd_v1_streams_proto_msgTypes[15].OneofWrappers = []any{
+		(*CopyInRequest_Start_)(nil),
+		(*CopyInRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podd_v1_streams_proto_rawDesc), len(file_podd_v1_streams_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

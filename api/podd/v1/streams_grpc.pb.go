@@ -23,6 +23,8 @@ const (
 	Streams_Exec_FullMethodName        = "/podd.v1.Streams/Exec"
 	Streams_Attach_FullMethodName      = "/podd.v1.Streams/Attach"
 	Streams_PortForward_FullMethodName = "/podd.v1.Streams/PortForward"
+	Streams_CopyOut_FullMethodName     = "/podd.v1.Streams/CopyOut"
+	Streams_CopyIn_FullMethodName      = "/podd.v1.Streams/CopyIn"
 )
 
 // StreamsClient is the client API for Streams service.
@@ -45,6 +47,16 @@ type StreamsClient interface {
 	// PortForward carries one connection to a port of a pod. A half-close
 	// travels both ways; a caller that goes away closes the connection.
 	PortForward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PortForwardRequest, PortForwardResponse], error)
+	// CopyOut reads a file or a directory of a running container as a tar
+	// archive, without a program in the container. Links are archived as links.
+	// The names in the archive begin with the last element of the path. A caller
+	// that goes away ends the reading.
+	CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error)
+	// CopyIn unpacks a tar archive into a directory of a running container,
+	// without a program in the container. Nothing outside the container's own
+	// file system is reached, whatever links there are. What was unpacked before
+	// an error or a caller's going stays.
+	CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error)
 }
 
 type streamsClient struct {
@@ -113,6 +125,38 @@ func (c *streamsClient) PortForward(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Streams_PortForwardClient = grpc.BidiStreamingClient[PortForwardRequest, PortForwardResponse]
 
+func (c *streamsClient) CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Streams_ServiceDesc.Streams[4], Streams_CopyOut_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyOutRequest, CopyOutResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Streams_CopyOutClient = grpc.ServerStreamingClient[CopyOutResponse]
+
+func (c *streamsClient) CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Streams_ServiceDesc.Streams[5], Streams_CopyIn_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyInRequest, CopyInResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Streams_CopyInClient = grpc.ClientStreamingClient[CopyInRequest, CopyInResponse]
+
 // StreamsServer is the server API for Streams service.
 // All implementations must embed UnimplementedStreamsServer
 // for forward compatibility.
@@ -133,6 +177,16 @@ type StreamsServer interface {
 	// PortForward carries one connection to a port of a pod. A half-close
 	// travels both ways; a caller that goes away closes the connection.
 	PortForward(grpc.BidiStreamingServer[PortForwardRequest, PortForwardResponse]) error
+	// CopyOut reads a file or a directory of a running container as a tar
+	// archive, without a program in the container. Links are archived as links.
+	// The names in the archive begin with the last element of the path. A caller
+	// that goes away ends the reading.
+	CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error
+	// CopyIn unpacks a tar archive into a directory of a running container,
+	// without a program in the container. Nothing outside the container's own
+	// file system is reached, whatever links there are. What was unpacked before
+	// an error or a caller's going stays.
+	CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error
 	mustEmbedUnimplementedStreamsServer()
 }
 
@@ -154,6 +208,12 @@ func (UnimplementedStreamsServer) Attach(grpc.BidiStreamingServer[AttachRequest,
 }
 func (UnimplementedStreamsServer) PortForward(grpc.BidiStreamingServer[PortForwardRequest, PortForwardResponse]) error {
 	return status.Error(codes.Unimplemented, "method PortForward not implemented")
+}
+func (UnimplementedStreamsServer) CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyOut not implemented")
+}
+func (UnimplementedStreamsServer) CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyIn not implemented")
 }
 func (UnimplementedStreamsServer) mustEmbedUnimplementedStreamsServer() {}
 func (UnimplementedStreamsServer) testEmbeddedByValue()                 {}
@@ -208,6 +268,24 @@ func _Streams_PortForward_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Streams_PortForwardServer = grpc.BidiStreamingServer[PortForwardRequest, PortForwardResponse]
 
+func _Streams_CopyOut_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CopyOutRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StreamsServer).CopyOut(m, &grpc.GenericServerStream[CopyOutRequest, CopyOutResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Streams_CopyOutServer = grpc.ServerStreamingServer[CopyOutResponse]
+
+func _Streams_CopyIn_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StreamsServer).CopyIn(&grpc.GenericServerStream[CopyInRequest, CopyInResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Streams_CopyInServer = grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]
+
 // Streams_ServiceDesc is the grpc.ServiceDesc for Streams service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -237,6 +315,16 @@ var Streams_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "PortForward",
 			Handler:       _Streams_PortForward_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "CopyOut",
+			Handler:       _Streams_CopyOut_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CopyIn",
+			Handler:       _Streams_CopyIn_Handler,
 			ClientStreams: true,
 		},
 	},
