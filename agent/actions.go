@@ -126,7 +126,7 @@ func (a *Agent) execProbe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.Probe
 	defer cancel()
 	var out limited
 	code, err := a.cfg.Execer.Exec(ctx, cfg.ContainerID, pod.ExecCommand{
-		Args: cfg.Handler.Exec.Command, Stdout: &out, Stderr: &out,
+		Args: cfg.Handler.Exec.Command, Stdio: pod.Stdio{Stdout: &out, Stderr: &out},
 	})
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

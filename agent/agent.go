@@ -27,6 +27,9 @@ type Config struct {
 	Sandboxes  Sandboxes
 	Containers Containers
 	Execer     Execer
+	Attacher   Attacher
+	Files      Files
+	Dialer     Dialer
 	Volumes    Volumes
 	Cgroups    Cgroups
 	Network    Network

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"io"
+	"net"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -63,6 +64,31 @@ type Execer interface {
 	// process is killed and ctx's error returned. Output goes to the writers as
 	// it comes; nil discards it; a nil stdin is empty.
 	Exec(ctx context.Context, containerID string, cmd pod.ExecCommand) (exitCode int, err error)
+}
+
+// Attacher joins a container's own streams.
+type Attacher interface {
+	// Attach passes output on until it has ended, and input as long as there is
+	// any. When ctx ends it returns ctx's error; the container runs on.
+	Attach(ctx context.Context, containerID string, opts pod.AttachOptions) error
+}
+
+// Dialer connects to what listens in a pod.
+type Dialer interface {
+	// Dial connects to a TCP port of the pod's loopback, IPv4 before IPv6. The
+	// caller closes the connection.
+	Dial(ctx context.Context, p *corev1.Pod, port uint16) (net.Conn, error)
+}
+
+// Files copies files out of and into running containers, without a program in
+// them. Paths are the container's; a link never leads out of its file system. A
+// relative path begins at the container's working directory.
+type Files interface {
+	// CopyOut writes a tar archive of what is at path.
+	CopyOut(ctx context.Context, containerID, path string, w io.Writer) error
+	// CopyIn unpacks a tar archive into the directory at path. With preserve it
+	// keeps the archive's modes, owners and times.
+	CopyIn(ctx context.Context, containerID, path string, r io.Reader, preserve bool) error
 }
 
 // Volumes makes and removes what a pod has on disk.

@@ -41,6 +41,9 @@ var (
 	_ agent.Sandboxes  = fake.Sandboxes{}
 	_ agent.Containers = fake.Containers{}
 	_ agent.Execer     = fake.Containers{}
+	_ agent.Attacher   = fake.Containers{}
+	_ agent.Files      = fake.Containers{}
+	_ agent.Dialer     = fake.Dialer{}
 	_ agent.Volumes    = fake.Volumes{}
 	_ agent.Cgroups    = fake.Cgroups{}
 	_ agent.Network    = fake.Network{}
@@ -129,7 +132,7 @@ func (r *rig) remembered(uid types.UID) *pod.Durable {
 func (r *rig) config(s *fake.Session) agent.Config {
 	return agent.Config{
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
-		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Volumes: s.Volumes(),
+		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Observer: s.Observer(), Host: s.Host(),
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Limits: r.limits, Log: r.log,

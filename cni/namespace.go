@@ -63,31 +63,40 @@ func makeNamespace(path string) error {
 		return err
 	}
 	f.Close()
-	done := make(chan error)
-	go func() { done <- bindNewNamespace(path) }()
-	if err := <-done; err != nil {
+	if err := away(func() error { return inNewNamespace(path) }); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }
 
-// bindNewNamespace works in a goroutine of its own. Its thread goes back to
-// where it was before it serves others: were it to end with the goroutine
-// instead, the process' first thread, which can't end, would stay in there.
-func bindNewNamespace(path string) error {
-	runtime.LockOSThread()
+// away runs f, which may change its thread's network namespace, in a goroutine
+// of its own. The thread goes back to where it was before it serves others:
+// were it to end with the goroutine instead, the process' first thread, which
+// can't end, would stay in there.
+func away(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err, back := andBack(f)
+		if back == nil {
+			runtime.UnlockOSThread()
+		} // else the thread ends
+		done <- errors.Join(err, back)
+	}()
+	return <-done
+}
+
+func andBack(f func() error) (err, back error) {
 	host, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		runtime.UnlockOSThread()
-		return err
+		return err, nil
 	}
 	defer host.Close()
-	err = inNewNamespace(path)
+	err = f()
 	if back := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); back != nil {
-		return errors.Join(err, fmt.Errorf("go back to the host's network namespace: %w", back)) // the thread ends
+		return err, fmt.Errorf("go back to the host's network namespace: %w", back)
 	}
-	runtime.UnlockOSThread()
-	return err
+	return err, nil
 }
 
 func inNewNamespace(path string) error {

@@ -73,16 +73,29 @@ func (b BackOff) next(p BackOffPolicy, finished, now time.Time) BackOff {
 // shouldRestart applies the pod's restart policy to an ended app container or
 // failed init container.
 func (d *decision) shouldRestart(exit *Exit) bool {
-	if exit.Again {
-		return true
-	}
-	switch d.pod.Spec.RestartPolicy {
+	return exit.Again || policyRestarts(d.pod.Spec.RestartPolicy, int32(exit.Code))
+}
+
+func policyRestarts(policy corev1.RestartPolicy, code int32) bool {
+	switch policy {
 	case corev1.RestartPolicyNever:
 		return false
 	case corev1.RestartPolicyOnFailure:
-		return exit.Code != 0
+		return code != 0
 	}
 	return true
+}
+
+// Restarts tells whether a container that ended with an exit code will be
+// started again, as long as its pod is wanted: an init container that succeeded
+// is not, whatever the policy.
+func Restarts(p *corev1.Pod, container string, code int32) bool {
+	for i := range p.Spec.InitContainers {
+		if p.Spec.InitContainers[i].Name == container && code == 0 {
+			return false
+		}
+	}
+	return policyRestarts(p.Spec.RestartPolicy, code)
 }
 
 // restart moves an ended container on to its next attempt, if its policy says

@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -24,12 +26,13 @@ func (c *Client) Exec(ctx context.Context, id string, cmd pod.ExecCommand) (int,
 }
 
 func (c *Client) exec(ctx context.Context, id string, cmd pod.ExecCommand) (int, error) {
-	ctx = c.Context(ctx)
+	ctx, cancel := context.WithCancel(c.Context(ctx))
+	defer cancel() // ends what follows the caller's terminal
 	task, proc, err := c.execTarget(ctx, id)
 	if err != nil {
 		return 0, execFailure(err)
 	}
-	proc.Args, proc.Terminal = cmd.Args, cmd.TTY
+	prepareProcess(proc, cmd)
 	streams, err := c.openExec(cmd)
 	if err != nil {
 		return 0, execFailure(err)
@@ -91,6 +94,20 @@ func (c *Client) execTarget(ctx context.Context, id string) (containerd.Task, *s
 		return nil, nil, fmt.Errorf("container %s has no process in its spec", id)
 	}
 	return task, spec.Process, nil
+}
+
+// prepareProcess makes a container's process the command's.
+func prepareProcess(proc *specs.Process, cmd pod.ExecCommand) {
+	proc.Args, proc.Terminal, proc.ConsoleSize = cmd.Args, cmd.TTY, nil
+	if !cmd.TTY {
+		return
+	}
+	if !slices.ContainsFunc(proc.Env, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
+		proc.Env = append(proc.Env, "TERM=xterm") // as a kubelet's runtimes do
+	}
+	if s := cmd.Size; s != (pod.TerminalSize{}) {
+		proc.ConsoleSize = &specs.Box{Width: uint(s.Width), Height: uint(s.Height)}
+	}
 }
 
 func execFailure(err error) error {

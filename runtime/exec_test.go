@@ -68,7 +68,8 @@ func TestExecResize(t *testing.T) {
 	sizes <- pod.TerminalSize{Width: 123, Height: 45}
 	var out bytes.Buffer
 	cmd := pod.ExecCommand{
-		Args: []string{"sh", "-c", "until stty size 2>/dev/null | grep 45; do sleep 0.01; done"}, TTY: true, Stdout: &out, Resize: sizes,
+		Args: []string{"sh", "-c", "until stty size 2>/dev/null | grep 45; do sleep 0.01; done"}, TTY: true,
+		Stdio: pod.Stdio{Stdout: &out, Resize: sizes},
 	}
 	if code, err := w.Client.Exec(t.Context(), cfg.ID, cmd); code != 0 || err != nil || out.String() != "45 123\r\n" {
 		t.Errorf("exit code %d, error %v, output %q", code, err, out.String())
@@ -116,7 +117,7 @@ func TestExecEnds(t *testing.T) {
 	defer writer.Close()
 	for name, cmd := range map[string]pod.ExecCommand{
 		"runs":           shell("exec sleep 1000"),
-		"waits for more": {Args: []string{"cat"}, Stdin: reader},
+		"waits for more": {Args: []string{"cat"}, Stdio: pod.Stdio{Stdin: reader}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		_, err := w.Client.Exec(ctx, cfg.ID, cmd)

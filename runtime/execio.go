@@ -87,7 +87,7 @@ func (s *execStreams) started(ctx context.Context, p containerd.Process) {
 		go s.feed(ctx, p)
 	}
 	if s.cmd.Resize != nil {
-		go s.resize(ctx, p)
+		go follow(ctx, p, s.cmd.Resize)
 	}
 }
 
@@ -99,20 +99,6 @@ func (s *execStreams) feed(ctx context.Context, p containerd.Process) {
 	default:
 		_ = p.CloseIO(ctx, containerd.WithStdinCloser) // a process that ended has none
 		s.stdin.Close()
-	}
-}
-
-func (s *execStreams) resize(ctx context.Context, p containerd.Process) {
-	for {
-		select {
-		case <-s.ended:
-			return
-		case size, ok := <-s.cmd.Resize:
-			if !ok {
-				return
-			}
-			_ = p.Resize(ctx, uint32(size.Width), uint32(size.Height)) // the next one mends it
-		}
 	}
 }
 

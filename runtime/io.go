@@ -30,13 +30,21 @@ func (c *Client) containerFIFOs(id string, stdin, tty bool) fifos {
 // pump reads the output of one container into its log.
 type pump struct {
 	outputs *outputs
+	fan     fan
+	stdin   string // the FIFO's path; empty without input
 	since   time.Time
 	done    chan struct{}
+
+	mu sync.Mutex
+	// input keeps the container's input open once somebody was attached to it.
+	input      *os.File // guarded by mu
+	inputEnded bool     // guarded by mu
 }
 
 // stop ends the reading and waits for it; the FIFOs stay.
 func (p *pump) stop() {
 	p.outputs.close()
+	p.closeInput()
 	<-p.done
 }
 
@@ -56,11 +64,11 @@ func (c *Client) startPump(id, logPath string, f fifos, hold bool) (*pump, error
 		outputs.close()
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	p := &pump{outputs: outputs, since: time.Now(), done: make(chan struct{})}
+	p := &pump{outputs: outputs, stdin: f.config.Stdin, since: time.Now(), done: make(chan struct{})}
 	var streams sync.WaitGroup
 	for stream, r := range outputs.files {
 		streams.Go(func() {
-			if err := log.Copy(stream, r); err != nil {
+			if err := log.Copy(stream, p.fan.tee(stream, r)); err != nil {
 				c.log.Error("some of a container's output could not be written to its log",
 					zap.String("log", logPath), zap.String("stream", stream), zap.Error(err))
 			}
@@ -69,6 +77,7 @@ func (c *Client) startPump(id, logPath string, f fifos, hold bool) (*pump, error
 	go func() {
 		streams.Wait()
 		log.Close()
+		p.fan.end()
 		close(p.done)
 	}()
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"syscall"
 	"time"
 
@@ -37,6 +38,13 @@ type Program struct {
 	Probe func(kind pod.ProbeKind, age time.Duration) pod.ProbeOutcome
 	// Exec runs a further process; nil does nothing and exits with 0.
 	Exec func(ctx context.Context, cmd pod.ExecCommand) int
+	// Attach is what one who attaches meets; nil is silence until the process
+	// ends.
+	Attach func(ctx context.Context, opts pod.AttachOptions) error
+	// Serve answers a connection to a port; nil refuses it. It closes conn.
+	Serve func(port uint16, conn net.Conn)
+	// Files are its files by path, in place of tar archives.
+	Files map[string]string
 }
 
 // Image is an image in a registry or on the host.

@@ -32,6 +32,7 @@ func (s *Session) Killed() <-chan struct{} { return s.killed }
 func (s *Session) Images() Images         { return Images{s} }
 func (s *Session) Sandboxes() Sandboxes   { return Sandboxes{s} }
 func (s *Session) Containers() Containers { return Containers{s} }
+func (s *Session) Dialer() Dialer         { return Dialer{s} }
 func (s *Session) Volumes() Volumes       { return Volumes{s} }
 func (s *Session) Cgroups() Cgroups       { return Cgroups{s} }
 func (s *Session) Network() Network       { return Network{s} }

@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	poddv1 "github.com/podd-io/podd/api/podd/v1"
+	"github.com/podd-io/podd/pod"
+)
+
+// startTime is how long a caller may take to say what it wants.
+const startTime = 10 * time.Second
+
+// first receives the message that begins a stream. A caller that sends none is
+// sent away.
+func first[T any](ctx context.Context, recv func() (T, error)) (T, error) {
+	type result struct {
+		msg T
+		err error
+	}
+	got := make(chan result, 1)
+	go func() { // ends with the call at the latest
+		msg, err := recv()
+		got <- result{msg, err}
+	}()
+	timer := time.NewTimer(startTime)
+	defer timer.Stop()
+	var none T
+	select {
+	case r := <-got:
+		return r.msg, r.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-timer.C:
+		return none, apierrors.NewTimeoutError(fmt.Sprintf("the first message, which says what is wanted, did not come within %v", startTime), 0)
+	}
+}
+
+// caller is the other end of a process' streams.
+type caller struct {
+	// recv is nil input for a message that is none.
+	recv func() (*poddv1.Input, error)
+	mu   sync.Mutex // a gRPC stream takes one sender at a time
+	send func(*poddv1.Output) error
+}
+
+func (c *caller) tell(out *poddv1.Output) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.send(out)
+}
+
+type writer func([]byte) error
+
+func (w writer) Write(p []byte) (int, error) {
+	if err := w(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *caller) stdout(p []byte) error {
+	return c.tell(&poddv1.Output{Kind: &poddv1.Output_Stdout{Stdout: p}})
+}
+
+func (c *caller) stderr(p []byte) error {
+	return c.tell(&poddv1.Output{Kind: &poddv1.Output_Stderr{Stderr: p}})
+}
+
+// stdio connects the caller to a process. stop is called when the process has
+// ended; it may be called more than once.
+func (c *caller) stdio(stdin, tty bool) (to pod.Stdio, stop func()) {
+	to = pod.Stdio{Stdout: writer(c.stdout), Stderr: writer(c.stderr)}
+	f := &feed{sizes: make(chan pod.TerminalSize, 1)}
+	if stdin {
+		f.out, f.in = io.Pipe()
+		to.Stdin = f.out
+	}
+	if tty {
+		to.Resize = f.sizes
+	}
+	go f.run(c.recv)
+	return to, f.stop
+}
+
+// feed is the caller's input on its way to the process.
+type feed struct {
+	out   *io.PipeReader // nil without input
+	in    *io.PipeWriter // nil without input
+	sizes chan pod.TerminalSize
+}
+
+// run ends with the call at the latest.
+func (f *feed) run(recv func() (*poddv1.Input, error)) {
+	defer f.close()
+	for {
+		in, err := recv()
+		if err != nil { // half-close, or gone: no more input either way
+			return
+		}
+		switch in := in.GetKind().(type) {
+		case *poddv1.Input_Stdin:
+			f.write(in.Stdin)
+		case *poddv1.Input_StdinEof:
+			f.close()
+		case *poddv1.Input_Resize:
+			f.resize(terminalSize(in.Resize))
+		}
+	}
+}
+
+func (f *feed) write(p []byte) {
+	if f.in != nil {
+		_, _ = f.in.Write(p) // the process may not read any more
+	}
+}
+
+func (f *feed) close() {
+	if f.in != nil {
+		f.in.Close()
+	}
+}
+
+// resize keeps the latest size only.
+func (f *feed) resize(size pod.TerminalSize) {
+	select {
+	case <-f.sizes:
+	default:
+	}
+	f.sizes <- size
+}
+
+func (f *feed) stop() {
+	if f.out != nil {
+		f.out.Close()
+	}
+}
+
+// terminalSize is zero for none.
+func terminalSize(s *poddv1.TerminalSize) pod.TerminalSize {
+	return pod.TerminalSize{
+		Width: uint16(min(s.GetWidth(), math.MaxUint16)), Height: uint16(min(s.GetHeight(), math.MaxUint16)),
+	}
+}
