@@ -101,7 +101,7 @@ func (k *keeper) expire(now time.Time, keep int, of func(*Entry) bool) {
 }
 
 func (k *keeper) dropEvent(e *Entry) {
-	k.publish(e.Key, nil)
+	k.publish(edit{e.Key, nil})
 	k.unsaved[e.Key] = true
 	uid := about(e.Object)
 	if k.eventsOf[uid]--; k.eventsOf[uid] <= 0 {

@@ -33,6 +33,7 @@ type keeper struct {
 	// Owned by the goroutine of run.
 	bound   uint64 // no revision reaches it without a write
 	watches map[*watch]bool
+	room    room
 	history history
 	unsaved map[store.Key]bool // events that changed since they were written
 	// eventsOf counts the events about each object.
@@ -80,7 +81,7 @@ func (k *keeper) do(ctx context.Context, op func() error) error {
 
 // load takes over what the store holds. It is called before run.
 func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Object, error)) error {
-	snap := &Snapshot{Revision: st.Revision}
+	var edits []edit
 	k.bound = st.Revision
 	k.history.oldest = st.Revision
 	for _, rec := range st.Records {
@@ -94,9 +95,7 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 				p.Status = r.Status
 			}
 		}
-		snap = snap.with(snap.Revision, rec.Key, &Entry{
-			Key: rec.Key, Source: rec.Source, Object: obj, Force: rec.Force, Next: rec.Next,
-		})
+		edits = append(edits, edit{rec.Key, &Entry{Key: rec.Key, Source: rec.Source, Object: obj, Force: rec.Force, Next: rec.Next}})
 	}
 	for _, raw := range st.Events {
 		obj, err := decode(KindEvent, raw)
@@ -105,9 +104,11 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 			continue
 		}
 		key := store.Key{Kind: KindEvent, Namespace: obj.GetNamespace(), Name: obj.GetName()}
-		snap = snap.with(snap.Revision, key, &Entry{Key: key, Source: SourceAPI, Object: obj})
+		edits = append(edits, edit{key, &Entry{Key: key, Source: SourceAPI, Object: obj}})
 		k.eventsOf[about(obj)]++
 	}
+	snap, _ := (&Snapshot{}).edited(edits...)
+	snap.Revision = st.Revision
 	k.now.Store(snap)
 	return nil
 }
@@ -135,15 +136,17 @@ func (k *keeper) commit(set []*Entry, remove []store.Key, c store.Change) error 
 		return err
 	}
 	k.bound = c.Revision
+	var edits []edit
 	for _, e := range set {
 		if replaced(snap, e) {
-			k.publish(e.Key, nil)
+			edits = append(edits, edit{e.Key, nil})
 		}
-		k.publish(e.Key, e)
+		edits = append(edits, edit{e.Key, e})
 	}
 	for _, key := range remove {
-		k.publish(key, nil)
+		edits = append(edits, edit{key, nil})
 	}
+	k.publish(edits...)
 	return nil
 }
 
@@ -166,22 +169,33 @@ func (k *keeper) replace(e *Entry) {
 		k.bound = bound
 	}
 	e.Object.SetResourceVersion(strconv.FormatUint(revision, 10))
-	k.publish(e.Key, e)
+	k.publish(edit{e.Key, e})
 }
 
 // publish makes the next snapshot and tells the watches.
-func (k *keeper) publish(key store.Key, entry *Entry) {
-	snap := k.now.Load()
-	old := snap.Get(key)
-	next := snap.with(snap.Revision+1, key, entry)
+func (k *keeper) publish(edits ...edit) {
+	next, changes := k.now.Load().edited(edits...)
 	k.now.Store(next)
-	c := change{revision: next.Revision, old: old, new: entry}
-	k.history.add(c)
-	for w := range k.watches {
-		if !w.push(c) {
-			delete(k.watches, w)
+	for _, c := range changes {
+		if c.new == nil {
+			c.old = leaving(c.old, c.revision)
+		}
+		k.history.add(c)
+		for w := range k.watches {
+			if !w.push(c) {
+				delete(k.watches, w)
+			}
 		}
 	}
+	k.room.readers.Store(int64(len(k.watches)))
+}
+
+// leaving is the last of an object: as it was, at the revision of its end.
+func leaving(e *Entry, revision uint64) *Entry {
+	last := *e
+	last.Object = e.Object.DeepCopyObject().(Object)
+	last.Object.SetResourceVersion(strconv.FormatUint(revision, 10))
+	return &last
 }
 
 // record is how an entry is stored: without a pod's status, which is

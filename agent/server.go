@@ -4,17 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"runtime/debug"
-	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 )
@@ -22,8 +18,17 @@ import (
 // maxMessage bounds one message in either direction.
 const maxMessage = 32 << 20
 
-// maxStreams bounds what one connection may have open at once; a watch is one.
-const maxStreams = 1000
+// maxCalls is how many calls of one connection HTTP/2 lets through at once. It
+// leaves room beside the streams, which are refused in clear.
+const maxCalls = maxConnectionStreams + 250
+
+// Connections that have no call for idleTime are closed; clients open another
+// when they need it. Who connects and does not speak HTTP/2 is closed after
+// handshakeTime.
+const (
+	idleTime      = 30 * time.Minute
+	handshakeTime = 10 * time.Second
+)
 
 // stopTime is how long streams have to end by themselves when podd stops.
 const stopTime = 3 * time.Second
@@ -32,19 +37,7 @@ const stopTime = 3 * time.Second
 // until the agent is ready, calls are refused as unavailable. It closes the
 // listeners.
 func (a *Agent) Serve(ctx context.Context, listeners ...net.Listener) error {
-	srv := grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(a.guardUnary),
-		grpc.ChainStreamInterceptor(a.guardStream),
-	)
-	poddv1.RegisterObjectsServer(srv, &objects{a: a})
-	poddv1.RegisterStreamsServer(srv, &streams{a: a})
-	poddv1.RegisterImagesServer(srv, &images{a: a})
-	poddv1.RegisterNodeServer(srv, &node{a: a})
-	poddv1.RegisterProvidersServer(srv, providers{})
+	srv := a.newServer()
 	alive := health.NewServer()
 	alive.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(srv, alive)
@@ -58,6 +51,26 @@ func (a *Agent) Serve(ctx context.Context, listeners ...net.Listener) error {
 	alive.Shutdown()
 	gently(srv)
 	return failed
+}
+
+// newServer has podd's own services, guarded and bounded.
+func (a *Agent) newServer() *grpc.Server {
+	srv := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxCalls), grpc.ConnectionTimeout(handshakeTime),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionIdle: idleTime}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.StatsHandler(&callers{}),
+		grpc.ChainUnaryInterceptor(a.guardUnary),
+		grpc.ChainStreamInterceptor(a.guardStream),
+		grpc.UnknownServiceHandler(a.unknownMethod),
+	)
+	poddv1.RegisterObjectsServer(srv, &objects{a: a})
+	poddv1.RegisterStreamsServer(srv, &streams{a: a})
+	poddv1.RegisterImagesServer(srv, &images{a: a})
+	poddv1.RegisterNodeServer(srv, &node{a: a})
+	poddv1.RegisterProvidersServer(srv, providers{})
+	return srv
 }
 
 // serveUntil waits for the end, and tells of health meanwhile.
@@ -86,40 +99,4 @@ func gently(srv *grpc.Server) {
 		srv.Stop()
 		<-done
 	}
-}
-
-// guardUnary translates errors, and turns a panic into one: a defect in one
-// call must not end the pods' keeper.
-func (a *Agent) guardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-	defer a.recovered(info.FullMethod, &err)
-	if err := a.admitCall(info.FullMethod); err != nil {
-		return nil, err
-	}
-	resp, err = next(ctx, req)
-	return resp, statusError(err)
-}
-
-func (a *Agent) guardStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer a.recovered(info.FullMethod, &err)
-	if err := a.admitCall(info.FullMethod); err != nil {
-		return err
-	}
-	return statusError(next(srv, ss))
-}
-
-func (a *Agent) recovered(method string, err *error) {
-	if p := recover(); p != nil {
-		a.cfg.Log.Error("a call failed by a defect in podd; please report it",
-			zap.String("method", method), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		*err = statusError(apierrors.NewInternalError(fmt.Errorf("%s failed by a defect in podd: see its log", method)))
-	}
-}
-
-// admitCall refuses what needs the pods until they are taken up. Health and
-// reflection answer always.
-func (a *Agent) admitCall(method string) error {
-	if a.Ready() || !strings.HasPrefix(method, "/podd.") {
-		return nil
-	}
-	return statusError(apierrors.NewServiceUnavailable("podd is not ready: it has not taken up its pods yet, or it is stopping"))
 }

@@ -56,7 +56,7 @@ func (n *node) Config(context.Context, *poddv1.ConfigRequest) (*poddv1.ConfigRes
 }
 
 func (n *node) Stats(context.Context, *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "the stats summary is not supported yet")
+	return nil, status.Error(codes.Unimplemented, "the stats summary is not supported yet: what a container uses is in its cgroup, below the configured cgroup-root")
 }
 
 // providers serves podd.v1.Providers.
@@ -65,5 +65,5 @@ type providers struct {
 }
 
 func (providers) Serve(grpc.BidiStreamingServer[poddv1.ServeRequest, poddv1.ServeResponse]) error {
-	return status.Error(codes.Unimplemented, "providers are not supported yet")
+	return status.Error(codes.Unimplemented, "providers are not supported yet: pods that need a service account token, a trust bundle or a certificate are refused when they are applied")
 }

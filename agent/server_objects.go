@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +25,13 @@ type objects struct {
 	a *Agent
 }
 
+// The bounds on one Apply. An object may be as large as a Kubernetes API server
+// lets it be.
+const (
+	maxObjects = 2000
+	maxObject  = 3 << 20
+)
+
 // wire is an object as it travels.
 func wire(obj Object) (*poddv1.Object, error) {
 	raw, err := json.Marshal(obj)
@@ -34,6 +43,9 @@ func wire(obj Object) (*poddv1.Object, error) {
 }
 
 func (o *objects) Apply(ctx context.Context, req *poddv1.ApplyRequest) (*poddv1.ApplyResponse, error) {
+	if err := checkSize(req.Objects); err != nil {
+		return nil, err
+	}
 	wants := make([]Want, 0, len(req.Objects))
 	for i, obj := range req.Objects {
 		w := Want{Kind: obj.Kind, JSON: obj.Json}
@@ -55,6 +67,27 @@ func (o *objects) Apply(ctx context.Context, req *poddv1.ApplyRequest) (*poddv1.
 		resp.Results = append(resp.Results, &poddv1.ApplyResult{Change: changeOf(d), Object: obj, Warnings: d.Warnings})
 	}
 	return resp, nil
+}
+
+// checkSize refuses what would keep everybody else waiting for long, and JSON
+// that a decoder would alter in silence.
+func checkSize(objs []*poddv1.Object) error {
+	if len(objs) > maxObjects {
+		return tooLarge("%d objects are more than the %d that one Apply takes: apply them in several sets", len(objs), maxObjects)
+	}
+	for i, obj := range objs {
+		if len(obj.Json) > maxObject {
+			return tooLarge("objects[%d], a %s of %d bytes, is larger than the limit of %d MiB", i, obj.Kind, len(obj.Json), maxObject>>20)
+		}
+		if !utf8.Valid(obj.Json) {
+			return apierrors.NewBadRequest(fmt.Sprintf("objects[%d], a %s: its JSON is not UTF-8", i, obj.Kind))
+		}
+	}
+	return nil
+}
+
+func tooLarge(format string, args ...any) error {
+	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(format, args...))
 }
 
 func source(s string) string {
@@ -187,6 +220,9 @@ func (o *objects) List(ctx context.Context, req *poddv1.ListRequest) (*poddv1.Li
 		}
 		resp.Objects = append(resp.Objects, w)
 	}
+	if size := proto.Size(resp); size > maxMessage {
+		return nil, tooLarge("the list has %d MiB, and a message at most %d: use selectors, or Watch, which sends one object after the other", size>>20, maxMessage>>20)
+	}
 	return resp, nil
 }
 
@@ -219,9 +255,9 @@ func (o *objects) UpdateStatus(ctx context.Context, req *poddv1.UpdateStatusRequ
 }
 
 func (o *objects) UpdateEphemeralContainers(context.Context, *poddv1.UpdateEphemeralContainersRequest) (*poddv1.UpdateEphemeralContainersResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "ephemeral containers are not supported yet")
+	return nil, status.Error(codes.Unimplemented, "ephemeral containers are not supported yet: to look into a running container, call Streams.Exec (podctl exec)")
 }
 
 func (o *objects) Resize(context.Context, *poddv1.ResizeRequest) (*poddv1.ResizeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "resizing a pod in place is not supported yet")
+	return nil, status.Error(codes.Unimplemented, "resizing a pod in place is not supported yet: delete the pod and apply it with its new resources")
 }

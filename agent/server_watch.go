@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,6 +34,9 @@ func (o *objects) Watch(req *poddv1.WatchRequest, stream watchStream) error {
 		return tooOld(*req.FromRevision, snap.Revision)
 	}
 	defer o.a.keeper.stop(ctx, w)
+	if err := stream.SendHeader(nil); err != nil { // the caller knows now that it misses nothing
+		return err
+	}
 	if req.FromRevision == nil {
 		if err := sendAll(stream, snap, match, req.Kinds); err != nil {
 			return err
@@ -48,10 +52,10 @@ func tooOld(from, now uint64) error {
 
 // sendAll is the initial list, and its end.
 func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds []string) error {
-	if len(kinds) == 0 {
-		kinds = readKinds()
-	}
-	for _, kind := range kinds {
+	for _, kind := range readKinds() {
+		if len(kinds) > 0 && !slices.Contains(kinds, kind) {
+			continue
+		}
 		for _, e := range snap.List(kind) {
 			if !match(e) {
 				continue

@@ -94,18 +94,34 @@ func (s *Snapshot) podOf(uid types.UID) *Entry {
 	return nil
 }
 
-// with is a snapshot in which entry stands for key; nil removes it.
-func (s *Snapshot) with(revision uint64, key store.Key, entry *Entry) *Snapshot {
-	kinds := copied(s.kinds)
-	objects := copied(kinds[key.Kind])
-	name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
-	if entry == nil {
-		delete(objects, name)
-	} else {
-		objects[name] = entry
+// edit is an entry that stands for key from now on; nil removes it.
+type edit struct {
+	key   store.Key
+	entry *Entry
+}
+
+// edited is the snapshot after the edits, and what each of them changed; every
+// one has a revision of its own. What is copied does not depend on how many
+// they are.
+func (s *Snapshot) edited(edits ...edit) (*Snapshot, []change) {
+	next := &Snapshot{Revision: s.Revision, kinds: copied(s.kinds)}
+	ours := map[string]bool{}
+	changes := make([]change, 0, len(edits))
+	for _, e := range edits {
+		if !ours[e.key.Kind] {
+			next.kinds[e.key.Kind], ours[e.key.Kind] = copied(next.kinds[e.key.Kind]), true
+		}
+		objects := next.kinds[e.key.Kind]
+		name := types.NamespacedName{Namespace: e.key.Namespace, Name: e.key.Name}
+		next.Revision++
+		changes = append(changes, change{revision: next.Revision, old: objects[name], new: e.entry})
+		if e.entry == nil {
+			delete(objects, name)
+		} else {
+			objects[name] = e.entry
+		}
 	}
-	kinds[key.Kind] = objects
-	return &Snapshot{Revision: revision, kinds: kinds}
+	return next, changes
 }
 
 // copied is never nil.

@@ -35,21 +35,22 @@ func codesOfReasons() map[metav1.StatusReason]struct {
 		code codes.Code
 		http int32
 	}{
-		metav1.StatusReasonNotFound:           {codes.NotFound, http.StatusNotFound},
-		metav1.StatusReasonAlreadyExists:      {codes.AlreadyExists, http.StatusConflict},
-		metav1.StatusReasonConflict:           {codes.Aborted, http.StatusConflict},
-		metav1.StatusReasonInvalid:            {codes.InvalidArgument, http.StatusUnprocessableEntity},
-		metav1.StatusReasonBadRequest:         {codes.InvalidArgument, http.StatusBadRequest},
-		reasonOwned:                           {codes.FailedPrecondition, http.StatusForbidden},
-		metav1.StatusReasonForbidden:          {codes.PermissionDenied, http.StatusForbidden},
-		metav1.StatusReasonExpired:            {codes.OutOfRange, http.StatusGone},
-		metav1.StatusReasonTimeout:            {codes.DeadlineExceeded, http.StatusGatewayTimeout},
-		metav1.StatusReasonServiceUnavailable: {codes.Unavailable, http.StatusServiceUnavailable},
-		reasonNoSpace:                         {codes.ResourceExhausted, http.StatusInsufficientStorage},
-		reasonOutOfResources:                  {codes.ResourceExhausted, http.StatusTooManyRequests},
-		reasonCancelled:                       {codes.Canceled, statusClientClosed},
-		reasonUnimplemented:                   {codes.Unimplemented, http.StatusNotImplemented},
-		metav1.StatusReasonInternalError:      {codes.Internal, http.StatusInternalServerError},
+		metav1.StatusReasonNotFound:              {codes.NotFound, http.StatusNotFound},
+		metav1.StatusReasonAlreadyExists:         {codes.AlreadyExists, http.StatusConflict},
+		metav1.StatusReasonConflict:              {codes.Aborted, http.StatusConflict},
+		metav1.StatusReasonInvalid:               {codes.InvalidArgument, http.StatusUnprocessableEntity},
+		metav1.StatusReasonBadRequest:            {codes.InvalidArgument, http.StatusBadRequest},
+		reasonOwned:                              {codes.FailedPrecondition, http.StatusForbidden},
+		metav1.StatusReasonForbidden:             {codes.PermissionDenied, http.StatusForbidden},
+		metav1.StatusReasonExpired:               {codes.OutOfRange, http.StatusGone},
+		metav1.StatusReasonTimeout:               {codes.DeadlineExceeded, http.StatusGatewayTimeout},
+		metav1.StatusReasonServiceUnavailable:    {codes.Unavailable, http.StatusServiceUnavailable},
+		reasonNoSpace:                            {codes.ResourceExhausted, http.StatusInsufficientStorage},
+		metav1.StatusReasonRequestEntityTooLarge: {codes.ResourceExhausted, http.StatusRequestEntityTooLarge},
+		reasonOutOfResources:                     {codes.ResourceExhausted, http.StatusTooManyRequests},
+		reasonCancelled:                          {codes.Canceled, statusClientClosed},
+		reasonUnimplemented:                      {codes.Unimplemented, http.StatusNotImplemented},
+		metav1.StatusReasonInternalError:         {codes.Internal, http.StatusInternalServerError},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // change is one step from a revision to the next. Without old it is an
@@ -49,11 +50,29 @@ func (h *history) since(revision uint64) ([]change, bool) {
 // removals are.
 const watchBound = 4096
 
+// roomForAll is how many changes wait for all slow readers together. From there
+// on each has its share only: it is those who read least that are ended.
+const roomForAll = 100_000
+
+// room is what the queues of all watches take.
+type room struct {
+	queued, readers atomic.Int64
+}
+
+// share is how long the queue of one reader may be now.
+func (r *room) share() int {
+	if r.queued.Load() < roomForAll {
+		return watchBound
+	}
+	return roomForAll / max(int(r.readers.Load()), roomForAll/watchBound)
+}
+
 // watch is the queue of one reader. For a slow one, modifications of the same
 // object merge; additions and removals never do. The queue is in the order of
 // revisions, so that a reader can resume after whatever it read last.
 type watch struct {
 	match func(*Entry) bool
+	room  *room
 	// wake has room for one: something is in the queue.
 	wake chan struct{}
 
@@ -67,7 +86,7 @@ type watch struct {
 
 // newWatch: match is to be quick, and to change nothing.
 func newWatch(match func(*Entry) bool) *watch {
-	return &watch{match: match, wake: make(chan struct{}, 1), modified: map[*Entry]*list.Element{}}
+	return &watch{match: match, room: &room{}, wake: make(chan struct{}, 1), modified: map[*Entry]*list.Element{}}
 }
 
 // push adds a change; it never waits. It is false when the reader is too slow,
@@ -103,22 +122,41 @@ func (w *watch) see(c change) change {
 }
 
 func (w *watch) add(c change) {
-	if c.old != nil && c.new != nil {
-		if waiting := w.modified[c.old]; waiting != nil {
-			c.old = waiting.Value.(change).old
-			delete(w.modified, waiting.Value.(change).new)
-			w.queue.Remove(waiting)
-		}
-		w.modified[c.new] = w.queue.PushBack(c)
-		return
+	modified := c.old != nil && c.new != nil
+	if modified {
+		c = w.merge(c)
 	}
-	if w.queue.Len() >= watchBound {
+	length := w.queue.Len()
+	if !modified && length >= watchBound || length >= w.room.share() {
 		w.overrun = true
-		w.queue.Init()
-		clear(w.modified)
+		w.empty()
 		return
 	}
-	w.queue.PushBack(c)
+	w.room.queued.Add(1)
+	added := w.queue.PushBack(c)
+	if modified {
+		w.modified[c.new] = added
+	}
+}
+
+// merge takes a waiting modification of the same object into c.
+func (w *watch) merge(c change) change {
+	waiting := w.modified[c.old]
+	if waiting == nil {
+		return c
+	}
+	c.old = waiting.Value.(change).old
+	delete(w.modified, waiting.Value.(change).new)
+	w.queue.Remove(waiting)
+	w.room.queued.Add(-1)
+	return c
+}
+
+// empty forgets the queue.
+func (w *watch) empty() {
+	w.room.queued.Add(-int64(w.queue.Len()))
+	w.queue.Init()
+	clear(w.modified)
 }
 
 // take empties the queue. ok is false when the reader was too slow: then what
@@ -130,8 +168,7 @@ func (w *watch) take() (queue []change, revision uint64, ok bool) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		queue = append(queue, e.Value.(change))
 	}
-	w.queue.Init()
-	clear(w.modified)
+	w.empty()
 	return queue, w.revision, !w.overrun
 }
 
@@ -140,6 +177,7 @@ func (w *watch) take() (queue []change, revision uint64, ok bool) {
 // ago, or not yet. The caller ends it with stop.
 func (k *keeper) watchFrom(ctx context.Context, match func(*Entry) bool, from *uint64) (w *watch, snap *Snapshot, ok bool, err error) {
 	w = newWatch(match)
+	w.room = &k.room
 	ok = true
 	err = k.do(ctx, func() error {
 		snap = k.now.Load()
@@ -150,6 +188,7 @@ func (k *keeper) watchFrom(ctx context.Context, match func(*Entry) bool, from *u
 		}
 		w.revision = snap.Revision
 		k.watches[w] = true
+		k.room.readers.Store(int64(len(k.watches)))
 		return nil
 	})
 	return w, snap, ok, err
@@ -171,5 +210,12 @@ func (k *keeper) resume(w *watch, from uint64) bool {
 
 // stop ends a watch.
 func (k *keeper) stop(ctx context.Context, w *watch) {
-	_ = k.do(context.WithoutCancel(ctx), func() error { delete(k.watches, w); return nil }) // if not, the keeper has ended
+	_ = k.do(context.WithoutCancel(ctx), func() error { // if not, the keeper has ended
+		delete(k.watches, w)
+		k.room.readers.Store(int64(len(k.watches)))
+		return nil
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.empty()
 }
