@@ -37,15 +37,16 @@ bin/bundle/.built: bundle/go.mod bundle/go.sum bundle/build.sh
 	@touch $@
 
 .PHONY: tools
-tools: bin/tools/.built ## Build buf, the proto generators and golangci-lint into bin/tools/
+tools: bin/tools/.built ## Build buf, the proto generators, golangci-lint and grpcurl into bin/tools/
 
-bin/tools/.built: tools/go.mod tools/go.sum
+bin/tools/.built: tools/go.mod tools/go.sum tools/protoc-gen-apidoc/main.go
 	@mkdir -p bin/tools
 	cd tools && go build -o ../bin/tools/ $$(go list -f '{{.ImportPath}}' tool)
 	@touch $@
 
 .PHONY: generate
-generate: tools ## Generate the Go code of the API, its descriptor, and the generated docs
+generate: tools ## Generate the Go code of the API, its descriptor, and the docs that are made from code
+	test ! -e api/podd.binpb || bin/tools/buf breaking --against api/podd.binpb || { echo 'that breaks clients: see CONTRIBUTING.md'; exit 1; }
 	bin/tools/buf generate
 	bin/tools/buf build -o api/podd.binpb
 	go test ./agent/admit ./cmd/podctl -run 'Docs' -rewrite
@@ -68,11 +69,12 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 	bin/tools/golangci-lint run --allow-parallel-runners
 	bin/tools/buf lint
 	bin/tools/buf breaking --against api/podd.binpb
-	@mkdir -p bin/_generated
+	@mkdir -p bin/_generated/docs
 	bin/tools/buf build -o bin/_generated/podd.binpb
 	cmp bin/_generated/podd.binpb api/podd.binpb || { echo 'the API has changed: run make generate'; exit 1; }
 	bin/tools/buf generate --output bin/_generated
 	diff -r -x '*.proto' -x doc.go bin/_generated/api/podd api/podd || { echo 'run make generate'; exit 1; }
+	cmp bin/_generated/docs/api.md docs/api.md || { echo 'docs/api.md is not what the comments say: run make generate'; exit 1; }
 
 .PHONY: unit
 unit: bundle ## Unit, scenario and property tests, with the race detector

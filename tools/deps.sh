@@ -3,9 +3,9 @@
 # are missing, and says which. It asks nothing.
 set -eu
 # gcc, libc6-dev, libseccomp-dev, pkg-config: runc. busybox-static: images for
-# the demo and the tests. curl: the demo. gcc-aarch64-linux-gnu: the check of
+# the demo and the tests. curl: the demo. jq: the session in docs/api-guide.md. gcc-aarch64-linux-gnu: the check of
 # the pause program for arm64. nftables, iptables: the leak check.
-wanted="nftables iptables gcc libc6-dev libseccomp-dev pkg-config busybox-static curl gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+wanted="nftables iptables gcc libc6-dev libseccomp-dev pkg-config busybox-static curl jq gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 missing=""
 for p in $wanted; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"

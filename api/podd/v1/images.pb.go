@@ -26,8 +26,10 @@ const (
 type Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The digest of its configuration, as Kubernetes' imageID counts.
-	Id      string   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Names   []string `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// With tags, normalised.
+	Names []string `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	// As in "docker.io/library/busybox@sha256:...".
 	Digests []string `protobuf:"bytes,3,rep,name=digests,proto3" json:"digests,omitempty"`
 	// Bytes of its content, compressed.
 	Size      int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
@@ -196,7 +198,7 @@ func (x *ImagesListResponse) GetImages() []*Image {
 type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// As in "linux/arm64"; empty means the host's.
+	// As in "linux/arm64"; empty means the host's, and others are refused so far.
 	Platform      string `protobuf:"bytes,2,opt,name=platform,proto3" json:"platform,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -311,7 +313,8 @@ func (x *PullResponse) GetImage() *Image {
 // ImportRequest is the next piece of the archive.
 type ImportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Of any size below the message limit; 1 MiB is a good one.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// In the first message: the name for an archive that has none in it.
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -35,12 +35,16 @@ type ImagesClient interface {
 	// List tells which images are here.
 	List(ctx context.Context, in *ImagesListRequest, opts ...grpc.CallOption) (*ImagesListResponse, error)
 	// Pull fetches an image and reports its progress; a caller that goes away
-	// ends it, unless a pod waits for the same image.
+	// ends it, unless a pod waits for the same image. The last message has the
+	// image. NOT_FOUND: the registry does not have it; UNAVAILABLE: it could not
+	// be asked, and may be asked again.
 	Pull(ctx context.Context, in *PullRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PullResponse], error)
 	// Import loads an OCI or Docker archive that is sent in chunks. An archive
-	// that does not arrive whole leaves nothing behind.
+	// that does not arrive whole leaves nothing behind. The first chunk has to
+	// come within 30 seconds.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
-	// Remove removes an image's names, or one name of it.
+	// Remove removes an image's names, or one name of it; NOT_FOUND when there is
+	// none. Containers that run from it go on.
 	Remove(ctx context.Context, in *RemoveRequest, opts ...grpc.CallOption) (*RemoveResponse, error)
 }
 
@@ -114,12 +118,16 @@ type ImagesServer interface {
 	// List tells which images are here.
 	List(context.Context, *ImagesListRequest) (*ImagesListResponse, error)
 	// Pull fetches an image and reports its progress; a caller that goes away
-	// ends it, unless a pod waits for the same image.
+	// ends it, unless a pod waits for the same image. The last message has the
+	// image. NOT_FOUND: the registry does not have it; UNAVAILABLE: it could not
+	// be asked, and may be asked again.
 	Pull(*PullRequest, grpc.ServerStreamingServer[PullResponse]) error
 	// Import loads an OCI or Docker archive that is sent in chunks. An archive
-	// that does not arrive whole leaves nothing behind.
+	// that does not arrive whole leaves nothing behind. The first chunk has to
+	// come within 30 seconds.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
-	// Remove removes an image's names, or one name of it.
+	// Remove removes an image's names, or one name of it; NOT_FOUND when there is
+	// none. Containers that run from it go on.
 	Remove(context.Context, *RemoveRequest) (*RemoveResponse, error)
 	mustEmbedUnimplementedImagesServer()
 }

@@ -33,12 +33,12 @@ const (
 type NodeClient interface {
 	// GetNode is the host as a Kubernetes Node.
 	GetNode(ctx context.Context, in *GetNodeRequest, opts ...grpc.CallOption) (*GetNodeResponse, error)
-	// Stats is the kubelet's Summary (stats/v1alpha1).
+	// Stats is the kubelet's Summary (stats/v1alpha1). UNIMPLEMENTED so far.
 	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (*StatsResponse, error)
 	// Version tells what runs, and fails with UNAVAILABLE unless it is ready to
 	// work.
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*VersionResponse, error)
-	// Config is the configuration in force.
+	// Config is the configuration in force: defaults, file and flags together.
 	Config(ctx context.Context, in *ConfigRequest, opts ...grpc.CallOption) (*ConfigResponse, error)
 }
 
@@ -98,12 +98,12 @@ func (c *nodeClient) Config(ctx context.Context, in *ConfigRequest, opts ...grpc
 type NodeServer interface {
 	// GetNode is the host as a Kubernetes Node.
 	GetNode(context.Context, *GetNodeRequest) (*GetNodeResponse, error)
-	// Stats is the kubelet's Summary (stats/v1alpha1).
+	// Stats is the kubelet's Summary (stats/v1alpha1). UNIMPLEMENTED so far.
 	Stats(context.Context, *StatsRequest) (*StatsResponse, error)
 	// Version tells what runs, and fails with UNAVAILABLE unless it is ready to
 	// work.
 	Version(context.Context, *VersionRequest) (*VersionResponse, error)
-	// Config is the configuration in force.
+	// Config is the configuration in force: defaults, file and flags together.
 	Config(context.Context, *ConfigRequest) (*ConfigResponse, error)
 	mustEmbedUnimplementedNodeServer()
 }

@@ -81,11 +81,13 @@ const (
 	WatchResponse_TYPE_UNSPECIFIED WatchResponse_Type = 0
 	WatchResponse_TYPE_ADDED       WatchResponse_Type = 1
 	WatchResponse_TYPE_MODIFIED    WatchResponse_Type = 2
-	// Carries the last object, with its terminal status.
+	// Carries the last object, with its terminal status and the revision of the
+	// deletion as its resourceVersion; if it only ceased to match the selectors,
+	// the object as it is now.
 	WatchResponse_TYPE_DELETED WatchResponse_Type = 3
 	// The initial list is complete.
 	WatchResponse_TYPE_SYNCED WatchResponse_Type = 4
-	// Nothing of yours changed up to this revision.
+	// Nothing more of yours changed up to this revision.
 	WatchResponse_TYPE_BOOKMARK WatchResponse_Type = 5
 )
 
@@ -138,10 +140,11 @@ func (WatchResponse_Type) EnumDescriptor() ([]byte, []int) {
 
 // Object is one Kubernetes object.
 type Object struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	ApiVersion string                 `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// The whole object as Kubernetes JSON, apiVersion and kind included.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in "v1".
+	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
+	Kind       string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The whole object as Kubernetes JSON in UTF-8, apiVersion and kind included.
 	Json          []byte `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -262,9 +265,11 @@ func (x *ObjectRef) GetName() string {
 
 // Preconditions must hold, or the call fails with ABORTED and changes nothing.
 type Preconditions struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Uid             string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	ResourceVersion string                 `protobuf:"bytes,2,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: any. With one set, the object has to be there.
+	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	// Empty: any. What Get, List and Watch gave.
+	ResourceVersion string `protobuf:"bytes,2,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -366,7 +371,7 @@ type ApplyRequest struct {
 	// Check and default everything, answer as if it were done, store nothing.
 	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// Who owns the objects; empty means "api". Another source's object can't be
-	// changed or deleted.
+	// changed or deleted. At most 1024 bytes, on one line.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// By position in objects; shorter or absent means none.
 	Preconditions []*Preconditions `protobuf:"bytes,4,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
@@ -560,7 +565,8 @@ type DeleteRequest struct {
 	GracePeriodSeconds *int64 `protobuf:"varint,3,opt,name=grace_period_seconds,json=gracePeriodSeconds,proto3,oneof" json:"grace_period_seconds,omitempty"`
 	// With a grace period of 0: kill at once. Everything is still cleaned before
 	// the object leaves.
-	Force         bool   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	// As in ApplyRequest: whose object it is. Empty means "api".
 	Source        string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -843,7 +849,7 @@ func (x *ListRequest) GetFieldSelector() string {
 type ListResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Objects []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
-	// Where a Watch goes on from.
+	// What a Watch takes as from_revision, to miss nothing after this picture.
 	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -897,11 +903,16 @@ func (x *ListResponse) GetRevision() uint64 {
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty means every kind.
-	Kinds         []string `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
-	Namespace     string   `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	LabelSelector string   `protobuf:"bytes,3,opt,name=label_selector,json=labelSelector,proto3" json:"label_selector,omitempty"`
-	FieldSelector string   `protobuf:"bytes,4,opt,name=field_selector,json=fieldSelector,proto3" json:"field_selector,omitempty"`
-	// Absent: begin with everything that is.
+	Kinds []string `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Empty means all namespaces. What has no namespace always matches.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// As in ListRequest.
+	LabelSelector string `protobuf:"bytes,3,opt,name=label_selector,json=labelSelector,proto3" json:"label_selector,omitempty"`
+	// As in ListRequest; one that no object of the kinds has is refused.
+	FieldSelector string `protobuf:"bytes,4,opt,name=field_selector,json=fieldSelector,proto3" json:"field_selector,omitempty"`
+	// Absent: begin with everything that is. Else the revision of a ListResponse,
+	// or of the last WatchResponse that was read. A watch that breaks off before
+	// SYNCED has no revision to go on from: begin anew.
 	FromRevision  *uint64 `protobuf:"varint,5,opt,name=from_revision,json=fromRevision,proto3,oneof" json:"from_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -974,10 +985,13 @@ func (x *WatchRequest) GetFromRevision() uint64 {
 
 // WatchResponse is one change.
 type WatchResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Type          WatchResponse_Type     `protobuf:"varint,1,opt,name=type,proto3,enum=podd.v1.WatchResponse_Type" json:"type,omitempty"`
-	Object        *Object                `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  WatchResponse_Type     `protobuf:"varint,1,opt,name=type,proto3,enum=podd.v1.WatchResponse_Type" json:"type,omitempty"`
+	// Absent with SYNCED and BOOKMARK.
+	Object *Object `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// Never less than that of the message before. It counts across restarts of
+	// podd, with gaps.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

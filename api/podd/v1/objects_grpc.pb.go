@@ -41,30 +41,56 @@ const (
 // PersistentVolumeClaim, RuntimeClass, PriorityClass, Namespace, Service (from
 // a bridge only), and for reading Event and Node.
 //
-// Every error carries a Status message as a detail.
+// Every error of podd's carries a Status message as a detail.
 type ObjectsClient interface {
 	// Apply creates or updates objects. All of them are checked before the first
-	// is stored; all are stored or none. They are on disk before it answers.
+	// is stored; all are stored or none. They are on disk before it answers; a
+	// caller that goes away meanwhile does not take that back.
+	//
+	// INVALID_ARGUMENT: an object is refused, and its Status says why and where;
+	// ABORTED: a precondition does not hold; ALREADY_EXISTS: with create_only;
+	// FAILED_PRECONDITION: an object is another source's; RESOURCE_EXHAUSTED:
+	// more than 2000 objects, one of more than 3 MiB, or a full disk.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
 	// Delete asks for the end of one object. A pod leaves Get when its tasks,
 	// mounts, network and cgroups are gone; Delete answers when the wish is on
-	// disk, so a caller that wants to wait watches for DELETED.
+	// disk, so a caller that wants to wait watches for DELETED. Other kinds leave
+	// at once. Deleting what is being deleted already changes nothing, but for a
+	// shorter grace period. It can't be taken back.
+	//
+	// NOT_FOUND: there is no such object; ABORTED: a precondition does not hold;
+	// FAILED_PRECONDITION: the object is another source's.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
-	// Get reads one object.
+	// Get reads one object; NOT_FOUND when there is none.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
-	// List reads the objects of one kind that the selectors match.
+	// List reads the objects of one kind that the selectors match, ordered by
+	// namespace and name; events by time. RESOURCE_EXHAUSTED: they don't fit into
+	// one message of 32 MiB; Watch has no such limit.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 	// Watch tells what changes. Without from_revision it begins with ADDED for
 	// everything that is, then SYNCED; with it, it goes on after that revision
-	// or ends with OUT_OF_RANGE when that is too long ago. For a slow reader
-	// MODIFIEDs of one object merge; ADDED and DELETED never do.
+	// or ends with OUT_OF_RANGE when that is too long ago: then list, or watch
+	// without from_revision. The last 2048 changes are known at least; after a
+	// restart of podd none are. The headers come when the watch stands: what is
+	// changed afterwards is sent.
+	//
+	// For a slow reader MODIFIEDs of one object (kind, namespace, name, uid)
+	// merge; ADDED and DELETED never do. One that falls too far behind is ended
+	// with OUT_OF_RANGE, one watch too many with RESOURCE_EXHAUSTED.
+	//
+	// An object that comes to match the selectors is ADDED, one that ceases to is
+	// DELETED. When nothing was sent for 30 seconds, a BOOKMARK is.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// UpdateStatus sets the conditions of a pod that podd does not own (those
-	// named in readinessGates, for one); podd keeps them.
+	// named in readinessGates, for one); podd keeps them, on disk before it
+	// answers. Conditions are merged by type; the rest of the object counts for
+	// nothing. NOT_FOUND, and ABORTED as for Delete.
 	UpdateStatus(ctx context.Context, in *UpdateStatusRequest, opts ...grpc.CallOption) (*UpdateStatusResponse, error)
 	// UpdateEphemeralContainers adds ephemeral containers to a running pod.
+	// UNIMPLEMENTED so far.
 	UpdateEphemeralContainers(ctx context.Context, in *UpdateEphemeralContainersRequest, opts ...grpc.CallOption) (*UpdateEphemeralContainersResponse, error)
-	// Resize changes cpu and memory of a pod's containers in place.
+	// Resize changes cpu and memory of a pod's containers in place. UNIMPLEMENTED
+	// so far.
 	Resize(ctx context.Context, in *ResizeRequest, opts ...grpc.CallOption) (*ResizeResponse, error)
 }
 
@@ -177,30 +203,56 @@ func (c *objectsClient) Resize(ctx context.Context, in *ResizeRequest, opts ...g
 // PersistentVolumeClaim, RuntimeClass, PriorityClass, Namespace, Service (from
 // a bridge only), and for reading Event and Node.
 //
-// Every error carries a Status message as a detail.
+// Every error of podd's carries a Status message as a detail.
 type ObjectsServer interface {
 	// Apply creates or updates objects. All of them are checked before the first
-	// is stored; all are stored or none. They are on disk before it answers.
+	// is stored; all are stored or none. They are on disk before it answers; a
+	// caller that goes away meanwhile does not take that back.
+	//
+	// INVALID_ARGUMENT: an object is refused, and its Status says why and where;
+	// ABORTED: a precondition does not hold; ALREADY_EXISTS: with create_only;
+	// FAILED_PRECONDITION: an object is another source's; RESOURCE_EXHAUSTED:
+	// more than 2000 objects, one of more than 3 MiB, or a full disk.
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	// Delete asks for the end of one object. A pod leaves Get when its tasks,
 	// mounts, network and cgroups are gone; Delete answers when the wish is on
-	// disk, so a caller that wants to wait watches for DELETED.
+	// disk, so a caller that wants to wait watches for DELETED. Other kinds leave
+	// at once. Deleting what is being deleted already changes nothing, but for a
+	// shorter grace period. It can't be taken back.
+	//
+	// NOT_FOUND: there is no such object; ABORTED: a precondition does not hold;
+	// FAILED_PRECONDITION: the object is another source's.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
-	// Get reads one object.
+	// Get reads one object; NOT_FOUND when there is none.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
-	// List reads the objects of one kind that the selectors match.
+	// List reads the objects of one kind that the selectors match, ordered by
+	// namespace and name; events by time. RESOURCE_EXHAUSTED: they don't fit into
+	// one message of 32 MiB; Watch has no such limit.
 	List(context.Context, *ListRequest) (*ListResponse, error)
 	// Watch tells what changes. Without from_revision it begins with ADDED for
 	// everything that is, then SYNCED; with it, it goes on after that revision
-	// or ends with OUT_OF_RANGE when that is too long ago. For a slow reader
-	// MODIFIEDs of one object merge; ADDED and DELETED never do.
+	// or ends with OUT_OF_RANGE when that is too long ago: then list, or watch
+	// without from_revision. The last 2048 changes are known at least; after a
+	// restart of podd none are. The headers come when the watch stands: what is
+	// changed afterwards is sent.
+	//
+	// For a slow reader MODIFIEDs of one object (kind, namespace, name, uid)
+	// merge; ADDED and DELETED never do. One that falls too far behind is ended
+	// with OUT_OF_RANGE, one watch too many with RESOURCE_EXHAUSTED.
+	//
+	// An object that comes to match the selectors is ADDED, one that ceases to is
+	// DELETED. When nothing was sent for 30 seconds, a BOOKMARK is.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// UpdateStatus sets the conditions of a pod that podd does not own (those
-	// named in readinessGates, for one); podd keeps them.
+	// named in readinessGates, for one); podd keeps them, on disk before it
+	// answers. Conditions are merged by type; the rest of the object counts for
+	// nothing. NOT_FOUND, and ABORTED as for Delete.
 	UpdateStatus(context.Context, *UpdateStatusRequest) (*UpdateStatusResponse, error)
 	// UpdateEphemeralContainers adds ephemeral containers to a running pod.
+	// UNIMPLEMENTED so far.
 	UpdateEphemeralContainers(context.Context, *UpdateEphemeralContainersRequest) (*UpdateEphemeralContainersResponse, error)
-	// Resize changes cpu and memory of a pod's containers in place.
+	// Resize changes cpu and memory of a pod's containers in place. UNIMPLEMENTED
+	// so far.
 	Resize(context.Context, *ResizeRequest) (*ResizeResponse, error)
 	mustEmbedUnimplementedObjectsServer()
 }

@@ -30,7 +30,9 @@ const (
 // podd asks on it, the bridge answers.
 type ProvidersClient interface {
 	// Serve carries podd's questions down and the bridge's answers up. Pods that
-	// need an answer wait with an event while no bridge is connected.
+	// need an answer wait with an event while no bridge is connected. When the
+	// stream ends, what was asked and not answered is asked of the next bridge.
+	// UNIMPLEMENTED so far: pods that need an answer are refused.
 	Serve(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ServeRequest, ServeResponse], error)
 }
 
@@ -63,7 +65,9 @@ type Providers_ServeClient = grpc.BidiStreamingClient[ServeRequest, ServeRespons
 // podd asks on it, the bridge answers.
 type ProvidersServer interface {
 	// Serve carries podd's questions down and the bridge's answers up. Pods that
-	// need an answer wait with an event while no bridge is connected.
+	// need an answer wait with an event while no bridge is connected. When the
+	// stream ends, what was asked and not answered is asked of the next bridge.
+	// UNIMPLEMENTED so far: pods that need an answer are refused.
 	Serve(grpc.BidiStreamingServer[ServeRequest, ServeResponse]) error
 	mustEmbedUnimplementedProvidersServer()
 }
