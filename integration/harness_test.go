@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +30,8 @@ type node struct {
 	cmd     *exec.Cmd
 	log     *os.File
 	extra   []string
+	// other is a containerd that is not podd's; nil if podd keeps its own.
+	other *containerd
 }
 
 // nodes numbers them, so that no two share a network.
@@ -47,9 +50,16 @@ func bin(t *testing.T, name string) string {
 	return path
 }
 
-// newNode starts a podd with the test images. Tests that need no node of their
-// own kind run side by side.
+// newNode starts a podd with the test images, on the containerd that the suite
+// is run for. Tests that need no node of their own kind run side by side.
 func newNode(t *testing.T, flags ...string) *node {
+	t.Helper()
+	return newNodeOn(t, *containerdDir, flags...)
+}
+
+// newNodeOn starts a podd on a containerd from a directory of programs; without
+// one podd keeps its own.
+func newNodeOn(t *testing.T, programs string, flags ...string) *node {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "podd-it") // sockets have to be under 107 bytes
 	if err != nil {
@@ -58,6 +68,10 @@ func newNode(t *testing.T, flags ...string) *node {
 	n := &node{t: t, dir: dir, id: int(nodes.Add(1)), metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), extra: flags}
 	if n.log, err = os.Create(filepath.Join(dir, "podd.log")); err != nil {
 		t.Fatal(err)
+	}
+	if programs != "" {
+		n.other = &containerd{t: t, programs: programs, dir: n.path("cd")}
+		n.other.start()
 	}
 	t.Cleanup(n.end)
 	n.start()
@@ -83,7 +97,7 @@ func (n *node) start() {
 	args := append([]string{
 		"--root", n.path("lib"), "--run-dir", n.path("run"), "--listen", n.address(),
 		"--manifests", n.path("manifests"), "--log-dir", n.path("log"), "--metrics-listen", n.metrics,
-		"--containerd", "managed", "--containerd-namespace", n.namespace(), "--cgroup-root", n.cgroupRoot(),
+		"--containerd", n.containerd(), "--containerd-namespace", n.namespace(), "--cgroup-root", n.cgroupRoot(),
 		"--pod-cidr", fmt.Sprintf("10.%d.%d.0/24", 64+os.Getpid()%64, n.id%250), "--cni-conf-dir", n.path("cni"),
 		"--node-name", "test-node",
 	}, n.extra...)
@@ -135,6 +149,9 @@ func (n *node) end() {
 	}
 	left := n.leftInContainerd()
 	n.stop()
+	if n.other != nil {
+		n.other.end()
+	}
 	for _, what := range append(left, n.leftOnHost(seen)...) {
 		n.t.Errorf("leak: %s", what)
 	}
@@ -142,6 +159,10 @@ func (n *node) end() {
 	if n.t.Failed() {
 		text, _ := os.ReadFile(n.path("podd.log"))
 		n.t.Logf("podd's log:\n%s", text)
+		if n.other != nil {
+			text, _ := os.ReadFile(n.other.logFile())
+			n.t.Logf("containerd's log:\n%s", text)
+		}
 	}
 	if err := os.RemoveAll(n.dir); err != nil {
 		n.t.Errorf("remove the test's files: %v", err)
@@ -250,7 +271,7 @@ func (n *node) pid(pod, container string) int {
 }
 
 func (n *node) taskDir(id string) string {
-	return n.path("run/containerd/state/io.containerd.runtime.v2.task", n.namespace(), id)
+	return filepath.Join(n.containerdState(), "io.containerd.runtime.v2.task", n.namespace(), id)
 }
 
 func (n *node) initPID(taskDir string) int {
@@ -280,7 +301,7 @@ func (n *node) pausePID() int {
 	return 0
 }
 
-// containerdPID is that of the managed containerd.
+// containerdPID is that of the node's containerd.
 func (n *node) containerdPID() int {
 	n.t.Helper()
 	for _, p := range n.processes() {
@@ -288,7 +309,7 @@ func (n *node) containerdPID() int {
 			return p.pid
 		}
 	}
-	n.t.Fatal("no managed containerd runs")
+	n.t.Fatal("no containerd runs")
 	return 0
 }
 
@@ -389,6 +410,7 @@ func images(t *testing.T) []string {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	code := m.Run()
 	if imageDir != "" {
 		os.RemoveAll(imageDir)

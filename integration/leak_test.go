@@ -32,15 +32,25 @@ func (n *node) traces() traces {
 	for _, port := range ports {
 		found.veths = append(found.veths, filepath.Base(port))
 	}
-	tasks, _ := filepath.Glob(n.taskDir("*/bootstrap.json"))
-	for _, path := range tasks {
-		var shim struct{ Address string }
-		text, _ := os.ReadFile(path)
-		if json.Unmarshal(text, &shim) == nil && shim.Address != "" {
-			found.sockets = append(found.sockets, strings.TrimPrefix(shim.Address, "unix://"))
+	tasks, _ := filepath.Glob(n.taskDir("*"))
+	for _, dir := range tasks {
+		if address := shimAddress(dir); address != "" {
+			found.sockets = append(found.sockets, strings.TrimPrefix(address, "unix://"))
 		}
 	}
 	return found
+}
+
+// shimAddress is where a task's shim listens: containerd before 2.0 kept it in
+// a file of its own.
+func shimAddress(taskDir string) string {
+	var shim struct{ Address string }
+	text, err := os.ReadFile(filepath.Join(taskDir, "bootstrap.json"))
+	if err == nil && json.Unmarshal(text, &shim) == nil {
+		return shim.Address
+	}
+	text, _ = os.ReadFile(filepath.Join(taskDir, "address")) // no task, no shim
+	return string(text)
 }
 
 // leftInContainerd tells, while containerd still answers, of what is in it
@@ -48,7 +58,7 @@ func (n *node) traces() traces {
 func (n *node) leftInContainerd() []string {
 	var left []string
 	list := func(what string, skip func(line string) bool, args ...string) {
-		cmd := exec.Command(bin(n.t, "bundle/ctr"), append([]string{"-a", n.path("run/containerd/containerd.sock"), "-n", n.namespace()}, args...)...)
+		cmd := exec.Command(bin(n.t, "bundle/ctr"), append([]string{"-a", n.containerdSocket(), "-n", n.namespace()}, args...)...)
 		var out bytes.Buffer
 		cmd.Stdout = &out // warnings go to stderr
 		if err := cmd.Run(); err != nil {
@@ -133,7 +143,7 @@ func (n *node) leftFiles(seen traces) []string {
 	for _, pattern := range []string{
 		n.path("run/netns/*"), n.path("run/io/*"), n.path("run/exec/*"), n.path("run/pods/*"), n.path("run/runc/*/*"),
 		n.path("run/cni/leases/*"), n.path("lib/cni/*"), n.path("lib/pods/*"), n.path("log/*"),
-		n.path("run/containerd/state/io.containerd.runtime.v2.task/*/*"), n.path("lib/containerd/io.containerd.runtime.v2.task/*/*"),
+		n.taskDir("*"), filepath.Join(n.containerdRoot(), "io.containerd.runtime.v2.task/*/*"),
 		"/run/containerd/runc/" + n.namespace(), "/var/lib/cni/results/" + n.bridge() + "-*",
 	} {
 		paths, _ := filepath.Glob(pattern)

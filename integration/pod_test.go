@@ -254,7 +254,7 @@ func TestSecurityContext(t *testing.T) {
 	})
 	n.apply(shell("mighty", "cat /proc/self/status; ls /dev/kmsg /dev/null; sleep 1000") + "    securityContext: {privileged: true}\n")
 	n.ready("mighty")
-	if log := n.logs("CapBnd", "mighty"); !strings.Contains(log, "Seccomp:\t0") || !strings.Contains(log, "/dev/kmsg") {
+	if log := n.logs("/dev/null", "mighty"); !strings.Contains(log, "Seccomp:\t0") || !strings.Contains(log, "/dev/kmsg") {
 		t.Errorf("not privileged:\n%s", log)
 	}
 }
@@ -345,15 +345,15 @@ func TestCrashLoopBacksOff(t *testing.T) {
 func TestStopIsGraceful(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
-	n.apply(shell("polite", "trap 'echo bye > /out/word; exit 0' TERM; while true; do sleep 0.1; done", "volumes: [{name: out, hostPath: {path: "+n.path("out")+", type: DirectoryOrCreate}}]") +
+	n.apply(shell("polite", "trap 'echo bye > /out/word; exit 0' TERM; echo up; while true; do sleep 0.1; done", "volumes: [{name: out, hostPath: {path: "+n.path("out")+", type: DirectoryOrCreate}}]") +
 		"    volumeMounts: [{name: out, mountPath: /out}]\n")
-	n.ready("polite")
+	n.logs("up", "polite")
 	n.podctl("delete", "pod", "polite", "--grace-period=20")
 	if word, err := os.ReadFile(n.path("out/word")); err != nil || string(word) != "bye\n" {
 		t.Errorf("it was not asked to end: %q, %v", word, err)
 	}
-	n.apply(shell("stubborn", "trap '' TERM; while true; do sleep 0.1; done"))
-	n.ready("stubborn")
+	n.apply(shell("stubborn", "trap '' TERM; echo up; while true; do sleep 0.1; done"))
+	n.logs("up", "stubborn")
 	began := time.Now()
 	n.podctl("delete", "pod", "stubborn", "--grace-period=3")
 	if took := time.Since(began); took < 3*time.Second || took > 10*time.Second {

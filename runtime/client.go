@@ -67,7 +67,8 @@ type Client struct {
 	known map[string]described // images by name; guarded by mu
 }
 
-// Connect connects to containerd. The caller closes the client.
+// Connect connects to a containerd that answers. It fails on one that podd can't
+// work with, and says why. The caller closes the client.
 func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	if cfg.Snapshotter == "" {
 		cfg.Snapshotter = "overlayfs"
@@ -88,7 +89,7 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 		owner: map[string]types.UID{},
 		known: map[string]described{},
 	}
-	if err := c.Ready(ctx); err != nil {
+	if err := c.check(ctx); err != nil {
 		return nil, errors.Join(err, cd.Close())
 	}
 	if !maySetOOMScore() {
@@ -119,8 +120,13 @@ func (c *Client) Close() error {
 	return c.cd.Close()
 }
 
-// Ready tells whether containerd answers.
+// readyTime is what containerd has to answer the simplest question.
+const readyTime = 2 * time.Second
+
+// Ready tells whether containerd answers soon.
 func (c *Client) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
 	if _, err := c.cd.Version(ctx); err != nil {
 		return fmt.Errorf("containerd at %s does not answer: %w", c.cfg.Address, err)
 	}

@@ -145,13 +145,22 @@ func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket str
 	}
 	bundle, missing := daemon.FindBundle(d.cfg.BundleDir)
 	if !chosen.managed() {
-		return bundle, string(chosen), nil // without a bundle, CNI plugins are looked for elsewhere
+		return bundle, string(chosen), d.await(ctx, string(chosen)) // without a bundle, CNI plugins are looked for elsewhere
 	}
 	if missing != nil {
 		return daemon.Bundle{}, "", missing
 	}
 	socket, err = d.back.keepContainerd(ctx, d.cfg, bundle, d.log)
 	return bundle, socket, err
+}
+
+// await waits for a containerd that is not podd's to answer: at a boot both
+// start at the same time.
+func (d *podd) await(ctx context.Context, socket string) error {
+	d.log.Info("waiting for containerd to answer", zap.String("socket", socket), zap.Duration("at most", takeOverTime))
+	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
+	defer cancel()
+	return daemon.Ping(ctx, socket)
 }
 
 // runAgent runs the agent, with the control endpoint in front of it, until ctx
@@ -208,9 +217,7 @@ func working(a *agent.Agent, p *parts) error {
 	if !a.Ready() {
 		return errors.New("podd is stopping")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	return p.containers.Ready(ctx)
+	return p.containers.Ready(context.Background())
 }
 
 // tell logs what systemd could not be told: that is no reason to end.

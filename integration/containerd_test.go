@@ -1,0 +1,192 @@
+package integration_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// containerdDir has the programs of a containerd that podd does not keep:
+// `make compatibility` runs the core cases on several.
+var containerdDir = flag.String("containerd", "", "directory of a containerd's programs to start beside podd; empty lets podd keep its own")
+
+// containerd is one that is not podd's, with a root, state, socket and
+// configuration of its own.
+type containerd struct {
+	t        *testing.T
+	programs string
+	dir      string
+	cmd      *exec.Cmd
+}
+
+func (c *containerd) socket() string  { return filepath.Join(c.dir, "c.sock") }
+func (c *containerd) logFile() string { return filepath.Join(c.dir, "containerd.log") }
+
+// configuration is of version 2, which every containerd since 1.3 reads.
+func (c *containerd) configuration() string {
+	return fmt.Sprintf(`version = 2
+root = %q
+state = %q
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
+[grpc]
+  address = %q
+`, filepath.Join(c.dir, "root"), filepath.Join(c.dir, "state"), c.socket())
+}
+
+// start starts it, and returns when it answers. It finds its own programs
+// first, and runc in the bundle if it has none.
+func (c *containerd) start() {
+	c.t.Helper()
+	programs, err := filepath.Abs(c.programs)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	config := filepath.Join(c.dir, "config.toml")
+	if err := os.WriteFile(config, []byte(c.configuration()), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer log.Close()
+	c.cmd = exec.Command(filepath.Join(programs, "containerd"), "--config", config)
+	c.cmd.Args[0] = "containerd"
+	c.cmd.Env = append(os.Environ(), "PATH="+programs+":"+filepath.Dir(bin(c.t, "bundle/runc"))+":"+os.Getenv("PATH"))
+	c.cmd.Stdout, c.cmd.Stderr = log, log
+	if err := c.cmd.Start(); err != nil {
+		c.t.Fatalf("%v: run `make containerds`", err)
+	}
+	c.answers()
+}
+
+func (c *containerd) answers() {
+	c.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.Command(bin(c.t, "bundle/ctr"), "-a", c.socket(), "version").CombinedOutput()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(c.logFile())
+			c.t.Fatalf("%s does not answer: %v\n%s\n%s", c.programs, err, out, text)
+		}
+	}
+}
+
+// kill ends it as a crash would; its shims live on.
+func (c *containerd) kill() {
+	c.t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		c.t.Fatal(err)
+	}
+	_ = c.cmd.Wait() // it was killed
+}
+
+// signal stops it in its tracks with SIGSTOP, and lets it go on with SIGCONT.
+func (c *containerd) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *containerd) end() {
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		c.t.Errorf("end containerd: %v", err)
+	}
+	_ = c.cmd.Wait() // it may end with any code
+}
+
+// containerd is what the node's podd is told to use.
+func (n *node) containerd() string {
+	if n.other == nil {
+		return "managed"
+	}
+	return n.containerdSocket()
+}
+
+func (n *node) containerdSocket() string {
+	if n.other == nil {
+		return n.path("run/containerd/containerd.sock")
+	}
+	return n.other.socket()
+}
+
+func (n *node) containerdState() string {
+	if n.other == nil {
+		return n.path("run/containerd/state")
+	}
+	return n.path("cd/state")
+}
+
+func (n *node) containerdRoot() string {
+	if n.other == nil {
+		return n.path("lib/containerd")
+	}
+	return n.path("cd/root")
+}
+
+func TestAnotherContainerdDies(t *testing.T) {
+	t.Parallel()
+	n := newNodeOn(t, otherContainerd(t))
+	n.apply(counting)
+	n.ready("counts")
+	pid := n.pid("counts", "main")
+	n.other.kill()
+	n.eventually(10*time.Second, "podd says that it cannot work", func() error {
+		if out, err := n.try("version"); err == nil {
+			return fmt.Errorf("it can:\n%s", out)
+		}
+		return nil
+	})
+	if out := n.podctl("get", "pod", "counts"); !strings.Contains(out, "2/2") {
+		t.Errorf("the pod runs on:\n%s", out)
+	}
+	n.apply(shell("meanwhile", "sleep 1000")) // is taken, and starts when it can
+	n.other.start()
+	n.ready("meanwhile")
+	n.unharmed(pid)
+	n.podctl("exec", "counts", "-c", "main", "--", "true")
+	n.podctl("delete", "pod", "meanwhile")
+}
+
+func TestAnotherContainerdHangs(t *testing.T) {
+	t.Parallel()
+	n := newNodeOn(t, otherContainerd(t))
+	n.apply(counting)
+	n.ready("counts")
+	pid := n.pid("counts", "main")
+	n.other.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { _ = n.other.cmd.Process.Signal(syscall.SIGCONT) }) // wherever it fails
+	n.eventually(20*time.Second, "podd says that it cannot work", func() error {
+		if out, err := n.try("version"); err == nil {
+			return fmt.Errorf("it can:\n%s", out)
+		}
+		return nil
+	})
+	if out := n.podctl("get", "pod", "counts"); !strings.Contains(out, "2/2") {
+		t.Errorf("the pod runs on:\n%s", out)
+	}
+	n.apply(shell("meanwhile", "sleep 1000"))
+	n.other.signal(syscall.SIGCONT)
+	n.ready("meanwhile")
+	n.unharmed(pid)
+}
+
+// otherContainerd is the one that the suite is run for, or the bundle's.
+func otherContainerd(t *testing.T) string {
+	if *containerdDir != "" {
+		return *containerdDir
+	}
+	return filepath.Dir(bin(t, "bundle/containerd"))
+}
