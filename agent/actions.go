@@ -121,15 +121,20 @@ func (a *Agent) probe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.ProbeOutc
 	return a.execProbe(ctx, cfg)
 }
 
+// execProbe: a command that runs out of time has failed, unless it is the
+// runtime that hangs. That says nothing of the container, which runs on.
 func (a *Agent) execProbe(ctx context.Context, cfg *pod.ProbeConfig) (*pod.ProbeOutcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	timed, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	var out limited
-	code, err := a.cfg.Execer.Exec(ctx, cfg.ContainerID, pod.ExecCommand{
+	code, err := a.cfg.Execer.Exec(timed, cfg.ContainerID, pod.ExecCommand{
 		Args: cfg.Handler.Exec.Command, Stdio: pod.Stdio{Stdout: &out, Stderr: &out},
 	})
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(timed.Err(), context.DeadlineExceeded):
+		if err := a.cfg.Working(ctx); err != nil {
+			return nil, err
+		}
 		return &pod.ProbeOutcome{Output: fmt.Sprintf("command timed out: %q timed out after %s",
 			cfg.Handler.Exec.Command, cfg.Timeout)}, nil
 	case err != nil:

@@ -31,7 +31,7 @@ func (s *streams) Attach(stream grpc.BidiStreamingServer[poddv1.AttachRequest, p
 	if err := checkAttach(start, spec); err != nil {
 		return err
 	}
-	c := &caller{
+	c := &peer{
 		recv: func() (*poddv1.Input, error) { m, err := stream.Recv(); return m.GetInput(), err },
 		send: func(out *poddv1.Output) error { return stream.Send(&poddv1.AttachResponse{Output: out}) },
 	}

@@ -32,7 +32,7 @@ func (s *streams) Exec(stream grpc.BidiStreamingServer[poddv1.ExecRequest, poddv
 	if err != nil {
 		return err
 	}
-	c := &caller{
+	c := &peer{
 		recv: func() (*poddv1.Input, error) { m, err := stream.Recv(); return m.GetInput(), err },
 		send: func(out *poddv1.Output) error { return stream.Send(&poddv1.ExecResponse{Output: out}) },
 	}
@@ -67,7 +67,7 @@ func detached(call, life context.Context) (context.Context, context.CancelFunc) 
 }
 
 // exit tells how a process ended, as the kubelet's error stream does.
-func (c *caller) exit(code int) error {
+func (p *peer) exit(code int) error {
 	st := metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}
 	if code != 0 {
 		st.Status, st.Reason = metav1.StatusFailure, "NonZeroExitCode"
@@ -78,5 +78,5 @@ func (c *caller) exit(code int) error {
 	if err != nil {
 		return err
 	}
-	return c.tell(&poddv1.Output{Kind: &poddv1.Output_Exit{Exit: &poddv1.Exit{Code: int32(code), Status: raw}}})
+	return p.tell(&poddv1.Output{Kind: &poddv1.Output_Exit{Exit: &poddv1.Exit{Code: int32(code), Status: raw}}})
 }

@@ -42,18 +42,18 @@ func first[T any](ctx context.Context, recv func() (T, error)) (T, error) {
 	}
 }
 
-// caller is the other end of a process' streams.
-type caller struct {
+// peer is the other end of a process' streams.
+type peer struct {
 	// recv is nil input for a message that is none.
 	recv func() (*poddv1.Input, error)
 	mu   sync.Mutex // a gRPC stream takes one sender at a time
 	send func(*poddv1.Output) error
 }
 
-func (c *caller) tell(out *poddv1.Output) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.send(out)
+func (p *peer) tell(out *poddv1.Output) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.send(out)
 }
 
 type writer func([]byte) error
@@ -65,18 +65,18 @@ func (w writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *caller) stdout(p []byte) error {
-	return c.tell(&poddv1.Output{Kind: &poddv1.Output_Stdout{Stdout: p}})
+func (p *peer) stdout(b []byte) error {
+	return p.tell(&poddv1.Output{Kind: &poddv1.Output_Stdout{Stdout: b}})
 }
 
-func (c *caller) stderr(p []byte) error {
-	return c.tell(&poddv1.Output{Kind: &poddv1.Output_Stderr{Stderr: p}})
+func (p *peer) stderr(b []byte) error {
+	return p.tell(&poddv1.Output{Kind: &poddv1.Output_Stderr{Stderr: b}})
 }
 
 // stdio connects the caller to a process. stop is called when the process has
 // ended; it may be called more than once.
-func (c *caller) stdio(stdin, tty bool) (to pod.Stdio, stop func()) {
-	to = pod.Stdio{Stdout: writer(c.stdout), Stderr: writer(c.stderr)}
+func (p *peer) stdio(stdin, tty bool) (to pod.Stdio, stop func()) {
+	to = pod.Stdio{Stdout: writer(p.stdout), Stderr: writer(p.stderr)}
 	f := &feed{sizes: make(chan pod.TerminalSize, 1)}
 	if stdin {
 		f.out, f.in = io.Pipe()
@@ -85,7 +85,7 @@ func (c *caller) stdio(stdin, tty bool) (to pod.Stdio, stop func()) {
 	if tty {
 		to.Resize = f.sizes
 	}
-	go f.run(c.recv)
+	go f.run(p.recv)
 	return to, f.stop
 }
 
