@@ -42,7 +42,7 @@ func (c *Client) adoptOutput(ctx context.Context, rec containers.Container) erro
 		return err
 	}
 	f := c.containerFIFOs(rec.ID, rec.Labels[LabelStdin] == "true", rec.Labels[LabelTTY] == "true")
-	_, err = c.startPump(rec.ID, rec.Labels[LabelLogPath], f, false)
+	_, err = c.startPump(rec.ID, logOfRecord(rec.Labels), f, false)
 	if errors.Is(err, os.ErrNotExist) {
 		c.log.Warn("a container's FIFOs are gone; its further output is lost",
 			zap.String("container", rec.ID), zap.Error(err))

@@ -45,8 +45,9 @@ type Config struct {
 	MaxPulls int64
 	// VolumePath tells where on the host a volume of a pod is.
 	VolumePath func(types.UID, corev1.Volume) string
-	// OpenLog opens the log of one container attempt for writing.
-	OpenLog func(path string) (Log, error)
+	// OpenLog opens the log of one container attempt for writing. Limits that
+	// are zero are the node's.
+	OpenLog func(path string, limits pod.LogLimits) (Log, error)
 	// OOMKilled tells whether the kernel killed a process in a container's
 	// cgroup for want of memory. It is asked while the cgroup still exists.
 	OOMKilled func(cgroup string) bool

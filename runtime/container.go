@@ -125,20 +125,45 @@ func userLabel(user *specs.User) containerd.NewContainerOpts {
 }
 
 func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
+	log := c.logOf(cfg)
 	l := PodLabels(podKey(cfg.Pod), KindContainer, cfg.Attempt)
 	maps.Copy(l, map[string]string{
 		LabelContainerName: cfg.Container.Name,
 		LabelSandboxID:     cfg.SandboxID,
 		LabelImage:         cfg.Container.Image,
 		LabelImageID:       cfg.ImageID,
-		LabelLogPath:       c.logPath(cfg),
+		LabelLogPath:       log.path,
 		LabelMessagePath:   c.messagePath(cfg),
 		LabelMessagePolicy: string(cfg.Container.TerminationMessagePolicy),
 		LabelCgroup:        CgroupPath(c.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID),
 		LabelStdin:         strconv.FormatBool(cfg.Container.Stdin),
 		LabelTTY:           strconv.FormatBool(cfg.Container.TTY),
 	})
+	if log.limits.MaxSize > 0 {
+		l[LabelLogMaxSize] = strconv.FormatInt(log.limits.MaxSize, 10)
+	}
+	if log.limits.MaxFiles > 0 {
+		l[LabelLogMaxFiles] = strconv.Itoa(log.limits.MaxFiles)
+	}
 	return l
+}
+
+// logPlace is where a container's output goes.
+type logPlace struct {
+	path   string
+	limits pod.LogLimits
+}
+
+func (c *Client) logOf(cfg pod.ContainerConfig) logPlace {
+	limits, _ := pod.LogLimitsOf(cfg.Pod, cfg.Container.Name) // it was admitted; an update of a bad one leaves the node's own
+	return logPlace{c.logPath(cfg), limits}
+}
+
+// logOfRecord is what logOf was when the container was made.
+func logOfRecord(labels map[string]string) logPlace {
+	size, _ := strconv.ParseInt(labels[LabelLogMaxSize], 10, 64)
+	files, _ := strconv.Atoi(labels[LabelLogMaxFiles])
+	return logPlace{labels[LabelLogPath], pod.LogLimits{MaxSize: size, MaxFiles: files}}
 }
 
 func (c *Client) logPath(cfg pod.ContainerConfig) string {
@@ -158,7 +183,7 @@ func (c *Client) Start(ctx context.Context, cfg pod.ContainerConfig) error {
 	f := c.containerFIFOs(cfg.ID, cfg.Container.Stdin, cfg.Container.TTY)
 	task, err := ctr.Task(ctx, nil)
 	if err == nil { // an interrupted try made it
-		if _, err := c.startPump(cfg.ID, c.logPath(cfg), f, false); err != nil {
+		if _, err := c.startPump(cfg.ID, c.logOf(cfg), f, false); err != nil {
 			return Failure(err, reasonRun)
 		}
 	} else if task, err = c.newTask(ctx, cfg, ctr, f); err != nil {
@@ -178,7 +203,7 @@ func (c *Client) newTask(ctx context.Context, cfg pod.ContainerConfig, ctr conta
 	if err := f.make(); err != nil {
 		return nil, Failure(err, reasonRun)
 	}
-	p, err := c.startPump(cfg.ID, c.logPath(cfg), f, true)
+	p, err := c.startPump(cfg.ID, c.logOf(cfg), f, true)
 	if err != nil {
 		return nil, Failure(err, reasonRun)
 	}

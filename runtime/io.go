@@ -51,7 +51,7 @@ func (p *pump) stop() {
 // startPump starts reading a container's FIFOs, if nobody does yet. hold is for
 // a container that has no task yet: the pump's outputs are then released once
 // it has.
-func (c *Client) startPump(id, logPath string, f fifos, hold bool) (*pump, error) {
+func (c *Client) startPump(id string, to logPlace, f fifos, hold bool) (*pump, error) {
 	if p := c.pumpOf(id); p != nil {
 		return p, nil
 	}
@@ -59,7 +59,7 @@ func (c *Client) startPump(id, logPath string, f fifos, hold bool) (*pump, error
 	if err != nil {
 		return nil, err
 	}
-	log, err := c.cfg.OpenLog(logPath)
+	log, err := c.cfg.OpenLog(to.path, to.limits)
 	if err != nil {
 		outputs.close()
 		return nil, fmt.Errorf("open log: %w", err)
@@ -70,7 +70,7 @@ func (c *Client) startPump(id, logPath string, f fifos, hold bool) (*pump, error
 		streams.Go(func() {
 			if err := log.Copy(stream, p.fan.tee(stream, r)); err != nil {
 				c.log.Error("some of a container's output could not be written to its log",
-					zap.String("log", logPath), zap.String("stream", stream), zap.Error(err))
+					zap.String("log", to.path), zap.String("stream", stream), zap.Error(err))
 			}
 		})
 	}

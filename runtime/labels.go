@@ -23,6 +23,10 @@ const (
 	LabelImage     = "podd.io/image"
 	LabelImageID   = "podd.io/image-id"
 	LabelLogPath   = "podd.io/log-path"
+	// LabelLogMaxSize and LabelLogMaxFiles bound the log; absent for the node's
+	// own bounds.
+	LabelLogMaxSize  = "podd.io/log-max-size"
+	LabelLogMaxFiles = "podd.io/log-max-files"
 	// LabelMessagePath is the host file that holds the termination message;
 	// LabelMessagePolicy is the container's terminationMessagePolicy.
 	LabelMessagePath   = "podd.io/termination-message-path"

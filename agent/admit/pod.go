@@ -13,6 +13,8 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/pod"
 	k8sv1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	corevalidation "k8s.io/kubernetes/pkg/apis/core/validation"
+
+	"github.com/podd-io/podd/pod"
 )
 
 func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
@@ -39,7 +41,20 @@ func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
 		return Result{}, err
 	}
 	out.Warnings = slices.Compact(append(warnings, theirs...))
-	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), besides(refused, errs)))
+	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), checkLogLimits(p), besides(refused, errs)))
+}
+
+// checkLogLimits: podd's own annotations are as strict as fields.
+func checkLogLimits(p *corev1.Pod) field.ErrorList {
+	at := field.NewPath("metadata", "annotations")
+	for _, list := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
+		for _, c := range list {
+			if _, err := pod.LogLimitsOf(p, c.Name); err != nil {
+				return field.ErrorList{field.Invalid(at, p.Annotations, err.Error())}
+			}
+		}
+	}
+	return nil
 }
 
 // besides are the errors that are not about what is refused anyway.

@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/podd-io/podd/pod"
 )
 
 // maxSocketPath is what fits into sockaddr_un with its final zero.
@@ -32,6 +34,9 @@ func (c Config) check() error {
 	wrong("manifests", absoluteIfSet(c.Manifests))
 	wrong("log-dir", absolute(c.LogDir))
 	wrong("log-links-dir", absoluteIfSet(c.LogLinksDir))
+	wrong("log-max-size", checkLogSize(c.LogMaxSize))
+	wrong("log-max-files", positive(c.LogMaxFiles))
+	wrong("log-instances", positive(c.LogInstances))
 	wrong("listen", checkListen(c.Listen))
 	wrong("metrics-listen", checkHostPort(c.MetricsListen))
 	wrong("containerd", checkContainerd(c.Containerd))
@@ -61,6 +66,11 @@ func absoluteIfSet(path string) error {
 		return nil
 	}
 	return absolute(path)
+}
+
+func checkLogSize(text string) error {
+	_, err := pod.ParseLogSize(text)
+	return err
 }
 
 // apart: what is volatile is not to be in, or around, what is durable.

@@ -23,6 +23,9 @@ type Config struct {
 	Manifests           string             `json:"manifests"`
 	LogDir              string             `json:"log-dir"`
 	LogLinksDir         string             `json:"log-links-dir"`
+	LogMaxSize          string             `json:"log-max-size"`
+	LogMaxFiles         int                `json:"log-max-files"`
+	LogInstances        int                `json:"log-instances"`
 	MetricsListen       string             `json:"metrics-listen"`
 	Containerd          string             `json:"containerd"`
 	ContainerdNamespace string             `json:"containerd-namespace"`
@@ -67,6 +70,9 @@ func defaultConfig() Config {
 		Manifests:           "/etc/podd/manifests",
 		LogDir:              "/var/log/pods",
 		LogLinksDir:         "/var/log/containers",
+		LogMaxSize:          "10Mi",
+		LogMaxFiles:         5,
+		LogInstances:        2,
 		MetricsListen:       "127.0.0.1:9471",
 		Containerd:          containerdAuto,
 		ContainerdNamespace: "podd",
@@ -95,6 +101,9 @@ func keys() []key {
 		{"manifests", "directory of manifests", func(c *Config) any { return &c.Manifests }},
 		{"log-dir", "directory of the containers' logs", func(c *Config) any { return &c.LogDir }},
 		{"log-links-dir", "directory of links to the logs, empty for none; none too when only --log-dir is given", func(c *Config) any { return &c.LogLinksDir }},
+		{"log-max-size", "size at which a container's log is rotated, unless its pod's annotation podd.io/log-max-size says otherwise", func(c *Config) any { return &c.LogMaxSize }},
+		{"log-max-files", "files of a container's log that are kept, the present one included, unless its pod's annotation podd.io/log-max-files says otherwise", func(c *Config) any { return &c.LogMaxFiles }},
+		{"log-instances", "instances of a container whose logs are kept, the present one included", func(c *Config) any { return &c.LogInstances }},
 		{"metrics-listen", "address of metrics and health, HOST:PORT; empty for none", func(c *Config) any { return &c.MetricsListen }},
 		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
 		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/podd-io/podd/cni"
+	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
 	"github.com/podd-io/podd/runtime/daemon"
@@ -36,7 +37,7 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 	p := &parts{
 		volumes: volume.New(cfg.Root, log),
 		cgroups: cgroup.New(cfg.CgroupRoot, log),
-		logs:    logfile.New(cfg.LogDir, cfg.LogLinksDir, log),
+		logs:    logfile.New(logConfig(cfg), log),
 	}
 	var err error
 	if p.host, err = host.New(p.hostConfig(cfg)); err != nil {
@@ -86,6 +87,14 @@ func networkConfig(cfg Config, bundle daemon.Bundle) cni.Config {
 	}
 }
 
+func logConfig(cfg Config) logfile.Config {
+	size, _ := pod.ParseLogSize(cfg.LogMaxSize) // it was checked
+	return logfile.Config{
+		Dir: cfg.LogDir, Links: cfg.LogLinksDir, Instances: cfg.LogInstances,
+		Limits: pod.LogLimits{MaxSize: size, MaxFiles: cfg.LogMaxFiles},
+	}
+}
+
 func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 	program := cfg.Runtimes[defaultRuntime].Path
 	if program == defaultRuntime {
@@ -95,7 +104,7 @@ func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 		Address: socket, Namespace: cfg.ContainerdNamespace, OCIRuntime: program,
 		Root: cfg.Root, RunDir: cfg.RunDir, LogDir: cfg.LogDir, CgroupRoot: cfg.CgroupRoot,
 		VolumePath: p.volumes.Path,
-		OpenLog:    func(path string) (runtime.Log, error) { return p.logs.Open(path) },
+		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return p.logs.Open(path, limits) },
 		OOMKilled:  cgroup.OOMKilled,
 	}
 }

@@ -5,12 +5,9 @@ import (
 	"time"
 )
 
-// The tags of the CRI format: of a piece that ends its line, and of one that
-// does not.
-const (
-	tagFull    = "F"
-	tagPartial = "P"
-)
+// tagPartial is the CRI format's tag of a piece that does not end its line;
+// the other one is F.
+const tagPartial = "P"
 
 // entry is one line of a log file: a line of output, or a piece of one.
 type entry struct {

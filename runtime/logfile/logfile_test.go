@@ -29,7 +29,7 @@ var web = pod.Key{UID: "u1", Namespace: "default", Name: "web"}
 func newLogs(t *testing.T) (logs *logfile.Logs, dir, links string) {
 	t.Helper()
 	dir, links = t.TempDir(), t.TempDir()
-	return logfile.New(dir, links, zaptest.NewLogger(t)), dir, links
+	return logfile.New(logfile.Config{Dir: dir, Links: links}, zaptest.NewLogger(t)), dir, links
 }
 
 // place writes a log's text as it is.
@@ -137,7 +137,7 @@ func TestTailsOfAllSizes(t *testing.T) {
 
 func TestTwoStreamsAtOnce(t *testing.T) {
 	logs, _, _ := newLogs(t)
-	w, err := logs.Open(logs.Path(web, "app", 0))
+	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestTwoStreamsAtOnce(t *testing.T) {
 func TestALineGoesOnAfterARestart(t *testing.T) {
 	logs, _, _ := newLogs(t)
 	copied := func(r io.Reader) {
-		w, err := logs.Open(logs.Path(web, "app", 0))
+		w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func (b *broken) Read(p []byte) (int, error) {
 func TestATornLineIsEnded(t *testing.T) {
 	logs, _, _ := newLogs(t)
 	place(t, logs, "2026-01-02T03:04:05Z stdout F whole\n2026-01-0")
-	w, err := logs.Open(logs.Path(web, "app", 0))
+	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,8 +243,8 @@ func TestAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	logs := logfile.New(dir, "", zaptest.NewLogger(t))
-	w, err := logs.Open(logs.Path(web, "app", 0))
+	logs := logfile.New(logfile.Config{Dir: dir}, zaptest.NewLogger(t))
+	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func next(t *testing.T, lines *bufio.Scanner, want string) {
 
 func TestFollowingUntilTheContainerEnded(t *testing.T) {
 	logs, _, _ := newLogs(t)
-	w, err := logs.Open(logs.Path(web, "app", 0))
+	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestLinksAndOldLogsComeAndGo(t *testing.T) {
 	for attempt := range 4 {
 		for _, key := range []pod.Key{web, other} {
 			for range 2 { // opened again after a restart
-				w, err := logs.Open(logs.Path(key, "app", attempt))
+				w, err := logs.Open(logs.Path(key, "app", attempt), pod.LogLimits{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,19 +18,40 @@ import (
 
 // Logs are the log files of all pods.
 type Logs struct {
-	dir, links string
-	log        *zap.Logger
+	cfg Config
+	log *zap.Logger
+	// turn is had by whoever compresses: one at a time.
+	turn chan struct{}
 }
 
-// New works on one log directory, which need not exist yet. Every log gets a
-// link in the directory links; if that is empty, none does.
-func New(dir, links string, log *zap.Logger) *Logs {
-	return &Logs{dir: dir, links: links, log: log}
+// Config says where logs are and what they may take.
+type Config struct {
+	// Dir need not exist yet.
+	Dir string
+	// Links is a directory in which every log gets a link; empty for none.
+	Links string
+	// Limits are for logs whose pod asks for none of its own; zero for the
+	// default ones, which are a kubelet's.
+	Limits pod.LogLimits
+	// Instances is how many instances of a container have their logs kept, the
+	// present one included; 0 means 2.
+	Instances int
+}
+
+// New works on one log directory.
+func New(cfg Config, log *zap.Logger) *Logs {
+	cfg.Limits = limitsOr(cfg.Limits, pod.LogLimits{MaxSize: 10 << 20, MaxFiles: 5})
+	cfg.Instances = cmp.Or(cfg.Instances, 2)
+	return &Logs{cfg: cfg, log: log, turn: make(chan struct{}, 1)}
+}
+
+func limitsOr(l, otherwise pod.LogLimits) pod.LogLimits {
+	return pod.LogLimits{MaxSize: cmp.Or(l.MaxSize, otherwise.MaxSize), MaxFiles: cmp.Or(l.MaxFiles, otherwise.MaxFiles)}
 }
 
 // Dir is a pod's log directory.
 func (l *Logs) Dir(key pod.Key) string {
-	return filepath.Join(l.dir, fmt.Sprintf("%s_%s_%s", key.Namespace, key.Name, key.UID))
+	return filepath.Join(l.cfg.Dir, fmt.Sprintf("%s_%s_%s", key.Namespace, key.Name, key.UID))
 }
 
 // Path is the log of one attempt of one container.
@@ -40,11 +62,13 @@ func (l *Logs) Path(key pod.Key, container string, attempt int) string {
 const logSuffix = ".log"
 
 // Open opens the log of one attempt, at a path that Path gave, for appending.
-// Of the container's other logs only that of the attempt before is kept. A
-// link that can't be made is no reason to lose a container's output: it is
-// logged.
-func (l *Logs) Open(path string) (*Writer, error) {
-	w, err := Open(path)
+// What limits leave open is the node's default. Logs of instances long past are
+// removed. A link that can't be made is no reason to lose a container's output:
+// it is logged.
+func (l *Logs) Open(path string, limits pod.LogLimits) (*Writer, error) {
+	w, err := Open(path, limitsOr(limits, l.cfg.Limits), l.turn, func(err error) {
+		l.log.Warn("could not tidy up a container's rotated logs; it is tried again with the next rotation", zap.String("log", path), zap.Error(err))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +81,8 @@ func (l *Logs) Open(path string) (*Writer, error) {
 	return w, nil
 }
 
-// prune removes what is older than the attempt before that of path.
+// prune removes the logs of instances of path's container that are older than
+// those to keep.
 func (l *Logs) prune(path string) error {
 	present, err := attemptOf(path)
 	if err != nil {
@@ -69,7 +94,7 @@ func (l *Logs) prune(path string) error {
 	}
 	for _, e := range entries {
 		old := filepath.Join(filepath.Dir(path), e.Name())
-		if attempt, err := attemptOf(old); err != nil || attempt >= present-1 {
+		if attempt, err := attemptOf(old); err != nil || attempt > present-l.cfg.Instances {
 			continue
 		}
 		if err := l.remove(old); err != nil {
@@ -79,8 +104,12 @@ func (l *Logs) prune(path string) error {
 	return nil
 }
 
-// remove removes one log with its link.
+// remove removes one log with what was rotated of it and its link. The log
+// itself goes last: a removal that was interrupted is found again by it.
 func (l *Logs) remove(path string) error {
+	if err := trim(path, 0); err != nil {
+		return err
+	}
 	if link := l.linkTo(path); link != "" {
 		if err := removeIfThere(link); err != nil {
 			return err
@@ -104,7 +133,7 @@ func (l *Logs) link(path string) error {
 	if now, err := os.Readlink(link); err == nil && now == path {
 		return nil
 	}
-	if err := os.MkdirAll(l.links, 0o755); err != nil {
+	if err := os.MkdirAll(l.cfg.Links, 0o755); err != nil {
 		return err
 	}
 	if err := removeIfThere(link); err != nil {
@@ -119,12 +148,12 @@ func (l *Logs) link(path string) error {
 func (l *Logs) linkTo(path string) string {
 	attempt, err := attemptOf(path)
 	key, ok := keyOf(filepath.Base(filepath.Dir(filepath.Dir(path))))
-	if l.links == "" || err != nil || !ok {
+	if l.cfg.Links == "" || err != nil || !ok {
 		return ""
 	}
 	container := filepath.Base(filepath.Dir(path))
 	id := pod.ID(key.UID, container, attempt)
-	return filepath.Join(l.links, fmt.Sprintf("%s_%s_%s-%s%s", key.Name, key.Namespace, container, id, logSuffix))
+	return filepath.Join(l.cfg.Links, fmt.Sprintf("%s_%s_%s-%s%s", key.Name, key.Namespace, container, id, logSuffix))
 }
 
 func attemptOf(path string) (int, error) {
@@ -164,10 +193,10 @@ func (l *Logs) Remove(_ context.Context, key pod.Key) error {
 
 // removeLinks goes by where links lead to: the logs may be gone already.
 func (l *Logs) removeLinks(key pod.Key) error {
-	if l.links == "" {
+	if l.cfg.Links == "" {
 		return nil
 	}
-	entries, err := os.ReadDir(l.links)
+	entries, err := os.ReadDir(l.cfg.Links)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -176,7 +205,7 @@ func (l *Logs) removeLinks(key pod.Key) error {
 	}
 	prefix := key.Name + "_" + key.Namespace + "_"
 	for _, e := range entries {
-		link := filepath.Join(l.links, e.Name())
+		link := filepath.Join(l.cfg.Links, e.Name())
 		if !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
@@ -192,7 +221,7 @@ func (l *Logs) removeLinks(key pod.Key) error {
 
 // Pods lists the pods that have logs.
 func (l *Logs) Pods() ([]pod.Key, error) {
-	entries, err := os.ReadDir(l.dir)
+	entries, err := os.ReadDir(l.cfg.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}

@@ -18,20 +18,19 @@ import (
 // opts.Done is closed and everything was read, the log is removed, or ctx ends.
 func (l *Logs) Read(ctx context.Context, w io.Writer, opts pod.LogOptions) error {
 	path := l.Path(opts.Pod, opts.Container, opts.Attempt)
-	f, err := os.Open(path)
+	lines := int64(-1)
+	if opts.Tail != nil {
+		lines = max(*opts.Tail, 0)
+	}
+	c, err := openChain(path, lines)
 	if errors.Is(err, os.ErrNotExist) {
 		return &pod.Failure{Kind: pod.NotFound, Message: fmt.Sprintf("container %q has no log of attempt %d", opts.Container, opts.Attempt)}
 	}
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	defer f.Close()
-	if opts.Tail != nil {
-		if err := seekTail(f, *opts.Tail); err != nil {
-			return fmt.Errorf("find the last lines of the log: %w", err)
-		}
-	}
-	p := newPrinter(f, w, opts)
+	defer c.Close()
+	p := newPrinter(c, w, opts)
 	if opts.Follow {
 		err = follow(ctx, path, p, opts.Done)
 	} else {

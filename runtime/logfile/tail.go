@@ -10,11 +10,12 @@ import (
 const tailBlock = 64 << 10
 
 // seekTail moves to the beginning of the last n lines of output, reading
-// blocks from the end. Pieces of one line count as one.
-func seekTail(f *os.File, n int64) error {
+// blocks from the end, and tells how many of them are missing, and whether it
+// moved to the file's start. Pieces of one line count as one.
+func seekTail(f *os.File, n int64) (missing int64, start bool, err error) {
 	pos, err := f.Seek(0, io.SeekEnd)
-	if err != nil || n <= 0 {
-		return err
+	if err != nil || n <= 0 || pos == 0 {
+		return max(n, 0), n > 0, err
 	}
 	// held is text from pos on that has no line whose beginning is known.
 	var held []byte
@@ -23,17 +24,17 @@ func seekTail(f *os.File, n int64) error {
 		pos -= size
 		block := make([]byte, size, int(size)+len(held))
 		if _, err := f.ReadAt(block, pos); err != nil {
-			return err
+			return 0, false, err
 		}
 		at, rest, left := lastStart(append(block, held...), n, pos == 0)
 		if left == 0 {
 			_, err := f.Seek(pos+at, io.SeekStart)
-			return err
+			return 0, false, err
 		}
 		held, n = rest, left
 	}
 	_, err = f.Seek(0, io.SeekStart)
-	return err
+	return n - 1, true, err // the first line is not among those found
 }
 
 // lastStart finds where, in text, the n-th last line of output begins. If it

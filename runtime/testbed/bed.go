@@ -55,14 +55,14 @@ func New(t *testing.T) *Bed {
 	b := &Bed{t: t, Dir: dir, Log: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
 	t.Cleanup(b.removeFiles)
 	b.Volumes = volume.New(b.Path("lib"), b.Log)
-	b.Logs = logfile.New(b.Path("log"), "", b.Log)
+	b.Logs = logfile.New(logfile.Config{Dir: b.Path("log")}, b.Log)
 	name := fmt.Sprintf("podd-bed-%d-%s", os.Getpid(), filepath.Base(dir))
 	b.Cgroups = cgroup.New("/"+name, b.Log)
 	b.Config = runtime.Config{
 		Address: b.Path("run", "containerd", "containerd.sock"), Namespace: name,
 		Root: b.Path("lib"), RunDir: b.Path("run"), LogDir: b.Path("log"), CgroupRoot: "/" + name,
 		VolumePath: b.Volumes.Path,
-		OpenLog:    func(path string) (runtime.Log, error) { return b.Logs.Open(path) },
+		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return b.Logs.Open(path, limits) },
 		OOMKilled:  cgroup.OOMKilled,
 	}
 	b.startContainerd()
