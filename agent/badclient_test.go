@@ -297,6 +297,7 @@ func TestAWatchIsResumedWithoutLossOrDoubling(t *testing.T) {
 			m = next
 			synctest.Wait()
 		}
+		synctest.Wait()
 		if !r.agrees(m, "Pod", "ConfigMap", "Secret", "Event", "Node") {
 			t.Errorf("a watcher has %v", m.objects)
 		}

@@ -60,12 +60,12 @@ func (a *Agent) newServer() *grpc.Server {
 		grpc.MaxConcurrentStreams(maxCalls), grpc.ConnectionTimeout(handshakeTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionIdle: idleTime}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.StatsHandler(&callers{}),
+		grpc.StatsHandler(&callers{}), grpc.ForceServerCodecV2(newSharing()),
 		grpc.ChainUnaryInterceptor(a.guardUnary),
 		grpc.ChainStreamInterceptor(a.guardStream),
 		grpc.UnknownServiceHandler(a.unknownMethod),
 	)
-	poddv1.RegisterObjectsServer(srv, &objects{a: a})
+	poddv1.RegisterObjectsServer(srv, &objects{a: a, encoded: newEncodings()})
 	poddv1.RegisterStreamsServer(srv, &streams{a: a})
 	poddv1.RegisterImagesServer(srv, &images{a: a})
 	poddv1.RegisterNodeServer(srv, &node{a: a})

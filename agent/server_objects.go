@@ -23,6 +23,8 @@ import (
 type objects struct {
 	poddv1.UnimplementedObjectsServer
 	a *Agent
+	// encoded is what watches share.
+	encoded *encodings
 }
 
 // The bounds on one Apply. An object may be as large as a Kubernetes API server

@@ -38,7 +38,7 @@ func (o *objects) Watch(req *poddv1.WatchRequest, stream watchStream) error {
 		return err
 	}
 	if req.FromRevision == nil {
-		if err := sendAll(stream, snap, match, req.Kinds); err != nil {
+		if err := o.sendAll(stream, snap, match, req.Kinds); err != nil {
 			return err
 		}
 	}
@@ -51,7 +51,7 @@ func tooOld(from, now uint64) error {
 }
 
 // sendAll is the initial list, and its end.
-func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds []string) error {
+func (o *objects) sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds []string) error {
 	for _, kind := range readKinds() {
 		if len(kinds) > 0 && !slices.Contains(kinds, kind) {
 			continue
@@ -60,7 +60,7 @@ func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds 
 			if !match(e) {
 				continue
 			}
-			if err := send(stream, poddv1.WatchResponse_TYPE_ADDED, e, snap.Revision); err != nil {
+			if err := o.send(stream, poddv1.WatchResponse_TYPE_ADDED, e, snap.Revision); err != nil {
 				return err
 			}
 		}
@@ -68,8 +68,8 @@ func sendAll(stream watchStream, snap *Snapshot, match func(*Entry) bool, kinds 
 	return stream.Send(&poddv1.WatchResponse{Type: poddv1.WatchResponse_TYPE_SYNCED, Revision: snap.Revision})
 }
 
-func send(stream watchStream, kind poddv1.WatchResponse_Type, e *Entry, revision uint64) error {
-	w, err := wire(e.Object)
+func (o *objects) send(stream watchStream, kind poddv1.WatchResponse_Type, e *Entry, revision uint64) error {
+	w, err := o.encoded.wire(e.Object)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (o *objects) follow(stream watchStream, w *watch) error {
 		}
 		queue, revision, ok := w.take()
 		for _, c := range queue {
-			if err := sendChange(stream, c); err != nil {
+			if err := o.sendChange(stream, c); err != nil {
 				return err
 			}
 		}
@@ -108,12 +108,12 @@ func (o *objects) follow(stream watchStream, w *watch) error {
 	}
 }
 
-func sendChange(stream watchStream, c change) error {
+func (o *objects) sendChange(stream watchStream, c change) error {
 	switch {
 	case c.old == nil:
-		return send(stream, poddv1.WatchResponse_TYPE_ADDED, c.new, c.revision)
+		return o.send(stream, poddv1.WatchResponse_TYPE_ADDED, c.new, c.revision)
 	case c.new == nil:
-		return send(stream, poddv1.WatchResponse_TYPE_DELETED, c.old, c.revision)
+		return o.send(stream, poddv1.WatchResponse_TYPE_DELETED, c.old, c.revision)
 	}
-	return send(stream, poddv1.WatchResponse_TYPE_MODIFIED, c.new, c.revision)
+	return o.send(stream, poddv1.WatchResponse_TYPE_MODIFIED, c.new, c.revision)
 }
