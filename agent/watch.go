@@ -52,7 +52,7 @@ const watchBound = 4096
 
 // roomForAll is how many changes wait for all slow readers together. From there
 // on each has its share only: it is those who read least that are ended.
-const roomForAll = 100_000
+const roomForAll = 400_000
 
 // room is what the queues of all watches take.
 type room struct {

@@ -305,3 +305,40 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 		t.Errorf("podd has %d MiB", resident>>20)
 	}
 }
+
+// TestALargeSet: as many objects as one Apply takes are stored while others
+// read, and one more is refused.
+func TestALargeSet(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	other := poddv1.NewObjectsClient(n.dial())
+	n.answersQuickly(other, "at first")
+	var set []*poddv1.Object
+	for i := range 2000 {
+		raw := fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"many-%d"},"data":{"a":%q}}`, i, strings.Repeat("x", 10<<10))
+		set = append(set, &poddv1.Object{Kind: "ConfigMap", Json: []byte(raw)})
+	}
+	conn := poddv1.NewObjectsClient(n.dial())
+	stored := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		_, err := conn.Apply(t.Context(), &poddv1.ApplyRequest{Objects: set})
+		stored <- err
+	}()
+	for done := false; !done; {
+		select {
+		case err := <-stored:
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("2000 objects are stored after %v", time.Since(began))
+			done = true
+		case <-time.After(50 * time.Millisecond):
+		}
+		n.answersQuickly(other, "with a large set under way")
+	}
+	_, err := conn.Apply(t.Context(), &poddv1.ApplyRequest{Objects: append(set, set[0])})
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "2000") {
+		t.Errorf("one more: %v", err)
+	}
+}
