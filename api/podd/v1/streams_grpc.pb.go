@@ -33,6 +33,11 @@ const (
 //
 // Streams are the byte streams of a pod's containers. A stream ends when its
 // caller goes away; what that does to the other side is said at each method.
+// Where the caller sends a stream, its first message has to come within 30
+// seconds, or the call ends with DEADLINE_EXCEEDED.
+//
+// NOT_FOUND: there is no such pod; INVALID_ARGUMENT: it has no such container,
+// the container does not run, or it has to be named.
 type StreamsClient interface {
 	// Logs reads what a container wrote. A caller that goes away ends the
 	// reading and nothing else.
@@ -163,6 +168,11 @@ type Streams_CopyInClient = grpc.ClientStreamingClient[CopyInRequest, CopyInResp
 //
 // Streams are the byte streams of a pod's containers. A stream ends when its
 // caller goes away; what that does to the other side is said at each method.
+// Where the caller sends a stream, its first message has to come within 30
+// seconds, or the call ends with DEADLINE_EXCEEDED.
+//
+// NOT_FOUND: there is no such pod; INVALID_ARGUMENT: it has no such container,
+// the container does not run, or it has to be named.
 type StreamsServer interface {
 	// Logs reads what a container wrote. A caller that goes away ends the
 	// reading and nothing else.
