@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -38,7 +39,7 @@ func TestACallerThatIsGoneWithoutAWord(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		conn, _ := r.dialRaw()
 		began := time.Now()
-		if _, err := io.Copy(io.Discard, conn); err != nil && err != io.ErrClosedPipe {
+		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("it ends with %v", err)
 		}
 		if took := time.Since(began); took < time.Minute || took > 2*time.Minute {
@@ -50,8 +51,10 @@ func TestACallerThatIsGoneWithoutAWord(t *testing.T) {
 // TestACallerThatPingsWithoutEnd is told to calm down, and closed.
 func TestACallerThatPingsWithoutEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, frames := r.dialRaw()
+		conn, frames := r.dialRaw()
+		ended := make(chan struct{})
 		go func() {
+			defer close(ended)
 			for frames.WritePing(false, [8]byte{}) == nil {
 				time.Sleep(time.Second)
 			}
@@ -70,5 +73,7 @@ func TestACallerThatPingsWithoutEnd(t *testing.T) {
 		if took := time.Since(began); !calm || took > 10*time.Second {
 			t.Errorf("told to calm down: %v, closed after %v", calm, took)
 		}
+		conn.Close()
+		<-ended
 	})
 }
