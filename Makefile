@@ -81,7 +81,7 @@ unit: bundle ## Unit, scenario and property tests, with the race detector
 	$(GOTEST) -race $$(go list ./... | grep -v /integration$$)
 
 .PHONY: integration
-integration: build bundle ## podd as a whole on real containerd, as root
+integration: build bundle tools ## podd as a whole on real containerd, as root
 	$(GOTEST) -count=1 -timeout 30m ./integration
 
 .PHONY: bench install deb test-vm
