@@ -146,31 +146,6 @@ func TestAttachEndsWithPodd(t *testing.T) {
 	})
 }
 
-// TestACallerThatNeverStarts is sent away, from every stream that a caller has
-// to begin.
-func TestACallerThatNeverStarts(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		exec, err1 := r.life.streams.Exec(t.Context())
-		attach, err2 := r.life.streams.Attach(t.Context())
-		forward, err3 := r.life.streams.PortForward(t.Context())
-		copies, err4 := r.life.streams.CopyIn(t.Context())
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		_, err := exec.Recv()
-		refused(t, err, codes.DeadlineExceeded, "first message")
-		_, err = attach.Recv()
-		refused(t, err, codes.DeadlineExceeded, "first message")
-		_, err = forward.Recv()
-		refused(t, err, codes.DeadlineExceeded, "first message")
-		refused(t, copies.RecvMsg(&poddv1.CopyInResponse{}), codes.DeadlineExceeded, "first message")
-		if took := time.Since(began); took != 10*time.Second {
-			t.Errorf("after %v", took)
-		}
-	})
-}
-
 // serveUpper answers with what it heard in upper case, once the other side has
 // closed its half.
 func serveUpper(port uint16, conn net.Conn) {

@@ -16,7 +16,7 @@ import (
 // caller goes. The caller's going changes nothing for the container, but ends
 // its input where stdinOnce asks for that.
 func (s *streams) Attach(stream grpc.BidiStreamingServer[poddv1.AttachRequest, poddv1.AttachResponse]) error {
-	msg, err := first(stream.Context(), stream.Recv)
+	msg, err := stream.Recv()
 	if err != nil {
 		return err
 	}

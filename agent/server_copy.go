@@ -28,7 +28,7 @@ func (s *streams) CopyOut(req *poddv1.CopyOutRequest, stream grpc.ServerStreamin
 
 // CopyIn unpacks a tar archive into a directory of a running container.
 func (s *streams) CopyIn(stream grpc.ClientStreamingServer[poddv1.CopyInRequest, poddv1.CopyInResponse]) error {
-	msg, err := first(stream.Context(), stream.Recv)
+	msg, err := stream.Recv()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const disconnectGrace = 10 * time.Second
 // Exec runs a command. When the caller goes away, its input is closed, and it
 // is killed if it does not end within disconnectGrace.
 func (s *streams) Exec(stream grpc.BidiStreamingServer[poddv1.ExecRequest, poddv1.ExecResponse]) error {
-	msg, err := first(stream.Context(), stream.Recv)
+	msg, err := stream.Recv()
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const connectTime = 10 * time.Second
 // PortForward carries one connection to a pod's port. It ends when both sides
 // have closed, the caller goes, or the pod does.
 func (s *streams) PortForward(stream forwardStream) error {
-	msg, err := first(stream.Context(), stream.Recv)
+	msg, err := stream.Recv()
 	if err != nil {
 		return err
 	}

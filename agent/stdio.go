@@ -1,46 +1,13 @@
 package agent
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"math"
 	"sync"
-	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 	"github.com/podd-io/podd/pod"
 )
-
-// startTime is how long a caller may take to say what it wants.
-const startTime = 10 * time.Second
-
-// first receives the message that begins a stream. A caller that sends none is
-// sent away.
-func first[T any](ctx context.Context, recv func() (T, error)) (T, error) {
-	type result struct {
-		msg T
-		err error
-	}
-	got := make(chan result, 1)
-	go func() { // ends with the call at the latest
-		msg, err := recv()
-		got <- result{msg, err}
-	}()
-	timer := time.NewTimer(startTime)
-	defer timer.Stop()
-	var none T
-	select {
-	case r := <-got:
-		return r.msg, r.err
-	case <-ctx.Done():
-		return none, ctx.Err()
-	case <-timer.C:
-		return none, apierrors.NewTimeoutError(fmt.Sprintf("the first message, which says what is wanted, did not come within %v", startTime), 0)
-	}
-}
 
 // peer is the other end of a process' streams.
 type peer struct {

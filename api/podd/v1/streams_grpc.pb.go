@@ -39,15 +39,20 @@ const (
 // NOT_FOUND: there is no such pod; INVALID_ARGUMENT: it has no such container,
 // the container does not run, or it has to be named.
 type StreamsClient interface {
-	// Logs reads what a container wrote. A caller that goes away ends the
-	// reading and nothing else.
+	// Logs reads what a container wrote, over all files that its log was rotated
+	// to. With follow it goes on with the container's next instance, and ends
+	// when there will be none. A caller that goes away ends the reading and
+	// nothing else.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
 	// Exec runs a command in a running container. The first request is the
 	// start, the others are input. A caller that goes away closes the process'
 	// input; the process is killed unless it ends within ten seconds.
 	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
-	// Attach joins the streams of a container's own process. A caller that goes
-	// away leaves the process alone; with stdinOnce its input is closed.
+	// Attach joins the streams of a container's own process from now on, until it
+	// ends. A caller that goes away leaves the process alone; with stdinOnce its
+	// input is closed. A caller that lets more than 4 MiB of output wait is sent
+	// away with ABORTED: the container is never held up. Where somebody was
+	// attached with input, a restart of podd ends the process' input.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
 	// PortForward carries one connection to a port of a pod. A half-close
 	// travels both ways; a caller that goes away closes the connection.
@@ -174,15 +179,20 @@ type Streams_CopyInClient = grpc.ClientStreamingClient[CopyInRequest, CopyInResp
 // NOT_FOUND: there is no such pod; INVALID_ARGUMENT: it has no such container,
 // the container does not run, or it has to be named.
 type StreamsServer interface {
-	// Logs reads what a container wrote. A caller that goes away ends the
-	// reading and nothing else.
+	// Logs reads what a container wrote, over all files that its log was rotated
+	// to. With follow it goes on with the container's next instance, and ends
+	// when there will be none. A caller that goes away ends the reading and
+	// nothing else.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
 	// Exec runs a command in a running container. The first request is the
 	// start, the others are input. A caller that goes away closes the process'
 	// input; the process is killed unless it ends within ten seconds.
 	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
-	// Attach joins the streams of a container's own process. A caller that goes
-	// away leaves the process alone; with stdinOnce its input is closed.
+	// Attach joins the streams of a container's own process from now on, until it
+	// ends. A caller that goes away leaves the process alone; with stdinOnce its
+	// input is closed. A caller that lets more than 4 MiB of output wait is sent
+	// away with ABORTED: the container is never held up. Where somebody was
+	// attached with input, a restart of podd ends the process' input.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
 	// PortForward carries one connection to a port of a pod. A half-close
 	// travels both ways; a caller that goes away closes the connection.
