@@ -21,11 +21,19 @@ var containerdDir = flag.String("containerd", "", "directory of a containerd's p
 type containerd struct {
 	t        *testing.T
 	programs string
-	dir      string
-	cmd      *exec.Cmd
+	// dir has its configuration and log, and all else of one that start starts.
+	dir                 string
+	root, state, socket string
+	cmd                 *exec.Cmd
 }
 
-func (c *containerd) socket() string  { return filepath.Join(c.dir, "c.sock") }
+func newContainerd(t *testing.T, programs, dir string) *containerd {
+	return &containerd{
+		t: t, programs: programs, dir: dir,
+		root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state"), socket: filepath.Join(dir, "c.sock"),
+	}
+}
+
 func (c *containerd) logFile() string { return filepath.Join(c.dir, "containerd.log") }
 
 // configuration is of version 2, which every containerd since 1.3 reads.
@@ -36,7 +44,7 @@ state = %q
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [grpc]
   address = %q
-`, filepath.Join(c.dir, "root"), filepath.Join(c.dir, "state"), c.socket())
+`, c.root, c.state, c.socket)
 }
 
 // start starts it, and returns when it answers. It finds its own programs
@@ -72,7 +80,7 @@ func (c *containerd) start() {
 func (c *containerd) answers() {
 	c.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		out, err := exec.Command(bin(c.t, "bundle/ctr"), "-a", c.socket(), "version").CombinedOutput()
+		out, err := exec.Command(bin(c.t, "bundle/ctr"), "-a", c.socket, "version").CombinedOutput()
 		if err == nil {
 			return
 		}
@@ -119,21 +127,21 @@ func (n *node) containerdSocket() string {
 	if n.other == nil {
 		return n.path("run/containerd/containerd.sock")
 	}
-	return n.other.socket()
+	return n.other.socket
 }
 
 func (n *node) containerdState() string {
 	if n.other == nil {
 		return n.path("run/containerd/state")
 	}
-	return n.path("cd/state")
+	return n.other.state
 }
 
 func (n *node) containerdRoot() string {
 	if n.other == nil {
 		return n.path("lib/containerd")
 	}
-	return n.path("cd/root")
+	return n.other.root
 }
 
 func TestAnotherContainerdDies(t *testing.T) {

@@ -70,7 +70,7 @@ func newNodeOn(t *testing.T, programs string, flags ...string) *node {
 		t.Fatal(err)
 	}
 	if programs != "" {
-		n.other = &containerd{t: t, programs: programs, dir: n.path("cd")}
+		n.other = newContainerd(t, programs, n.path("cd"))
 		n.other.start()
 	}
 	t.Cleanup(n.end)
@@ -94,18 +94,28 @@ func (n *node) cgroupRoot() string { return "/" + n.namespace() }
 // start starts podd and waits until it can work.
 func (n *node) start() {
 	n.t.Helper()
-	args := append([]string{
+	n.cmd = exec.Command(bin(n.t, "podd"), n.flags()...)
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.answers()
+}
+
+// flags are podd's.
+func (n *node) flags() []string {
+	return append([]string{
 		"--root", n.path("lib"), "--run-dir", n.path("run"), "--listen", n.address(),
 		"--manifests", n.path("manifests"), "--log-dir", n.path("log"), "--metrics-listen", n.metrics,
 		"--containerd", n.containerd(), "--containerd-namespace", n.namespace(), "--cgroup-root", n.cgroupRoot(),
 		"--pod-cidr", fmt.Sprintf("10.%d.%d.0/24", 64+os.Getpid()%64, n.id%250), "--cni-conf-dir", n.path("cni"),
 		"--node-name", "test-node",
 	}, n.extra...)
-	n.cmd = exec.Command(bin(n.t, "podd"), args...)
-	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
+}
+
+// answers waits until podd can work.
+func (n *node) answers() {
+	n.t.Helper()
 	n.eventually(30*time.Second, "podd answers", func() error {
 		_, err := n.try("version")
 		return err

@@ -33,7 +33,7 @@ root=$work/root
 mirror=$(sed -n 's/^URIs: *\([^ ]*\/debian\/*\)$/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\/debian\/*\) .*/\2/p' \
 	/etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null | head -n 1)
 debootstrap --variant=minbase \
-	--include=systemd-sysv,dbus,udev,kmod,iproute2,nftables,iptables,busybox-static,linux-image-cloud-amd64 \
+	--include=systemd-sysv,dbus,udev,kmod,iproute2,nftables,iptables,busybox-static,containerd,linux-image-cloud-amd64 \
 	bookworm "$root" "${mirror:-http://deb.debian.org/debian}" >"$work/log" 2>&1 9>&- || {
 	cat "$work/log" >&2
 	exit 1
@@ -59,6 +59,8 @@ TimeoutStartSec=infinity
 WantedBy=multi-user.target
 UNIT
 chroot "$root" systemctl enable -q podd-test.service
+# The tests start it when they need it.
+chroot "$root" systemctl disable -q containerd.service
 # Nothing that takes time or writes on the console by itself.
 chroot "$root" systemctl mask -q getty@tty1.service serial-getty@ttyS0.service apt-daily.timer apt-daily-upgrade.timer \
 	dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-networkd.service systemd-timesyncd.service

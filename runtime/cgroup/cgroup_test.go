@@ -206,6 +206,10 @@ func TestOOMKills(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(m, "container", "nested"), 0o755); err != nil && !strings.Contains(m, "cpuset") {
 			t.Fatal(err)
 		}
+		if cgroups.IsCgroup2UnifiedMode() { // as the OCI runtime does for its own
+			delegate(t, m)
+			delegate(t, filepath.Join(m, "container"))
+		}
 	}
 	if cgroup.OOMKilled(filepath.Join(c.Path(uid), "container")) {
 		t.Error("OOMKilled before anything ran")
@@ -226,6 +230,14 @@ func TestOOMKills(t *testing.T) {
 	remove(t, c)
 	if cgroup.OOMKilled(c.Path(uid)) {
 		t.Error("OOMKilled though there is no cgroup")
+	}
+}
+
+// delegate lets a cgroup's children have a memory controller of their own.
+func delegate(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory"), 0); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs inside the virtual machine, as the unit podd-test.service: the tests that
+# came on this disk. The last line says how they ended.
+cd /payload/integration || exit 1
+export PATH=/payload/bin:$PATH HOME=/root TMPDIR=/tmp
+# An address of the host's own that is not loopback, as any machine has one.
+ip link add outside type veth peer name far
+ip address add 192.168.213.2/24 dev outside
+ip link set outside up
+ip link set far up
+code=0
+./cgroup.test -test.timeout 5m || code=$?
+./integration.test -test.timeout 15m -test.v -test.parallel 2 -test.run "$(cat run)" || code=$?
+echo "podd-test-vm: exit $code after $(cut -d ' ' -f 1 /proc/uptime) s"
