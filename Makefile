@@ -60,12 +60,13 @@ demo-stop: ## End a demo that was kept with KEEP=1
 	@./examples/demo.sh stop
 
 .PHONY: test
-test: deps lint unit integration ## Everything CI runs
+test: deps lint unit integration compatibility test-vm ## Everything CI runs
 
 .PHONY: lint
 lint: tools ## gofmt, vet, golangci-lint, buf
 	@bad=$$(find . -name '*.go' -not -path './bin/*' -exec gofmt -l {} +); test -z "$$bad" || { echo "run gofmt on: $$bad"; exit 1; }
 	go vet -tags grpcnotrace ./...
+	go vet -tags grpcnotrace,vm ./integration
 	bin/tools/golangci-lint run --allow-parallel-runners
 	bin/tools/buf lint
 	bin/tools/buf breaking --against api/podd.binpb
@@ -78,14 +79,40 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 
 .PHONY: unit
 unit: bundle ## Unit, scenario and property tests, with the race detector
-	$(GOTEST) -race $$(go list ./... | grep -v /integration$$)
+	$(GOTEST) -race $$(go list ./... | grep -v -e /integration$$ -e /integration/vm$$)
 
 .PHONY: integration
-integration: build bundle tools ## podd as a whole on real containerd, as root
+integration: build bundle tools containerds ## podd as a whole on real containerd, as root
 	$(GOTEST) -count=1 -timeout 30m ./integration
 
-.PHONY: bench install deb test-vm
-bench install deb test-vm: ## (Not there yet; see docs/README.md)
+# What a containerd of another version may change.
+CORE := TestAPodRunsToItsEnd|TestExecAndFollow|TestLimitsAreInTheCgroupAndOOMKills|TestSecurityContext|TestHostPortAndNeighbours
+CORE := $(CORE)|TestSharedNamespaces|TestProbes|TestStopIsGraceful|TestTheSandboxIsKilled|TestPoddIsKilled
+CORE := $(CORE)|TestAContainerThatEndsWhilePoddIsAway|TestAPodIsDeletedWhilePoddIsKilled|TestAnotherContainerdDies|TestAnotherContainerdHangs
+
+.PHONY: compatibility
+compatibility: build bundle containerds ## The core cases of integration on other containerds: 1.7, and the distribution's own
+	$(GOTEST) -count=1 -timeout 15m ./integration -run '^($(CORE))$$' -containerd ../bin/containerd-1.7
+	$(GOTEST) -count=1 -timeout 15m ./integration -run '^($(CORE))$$' -containerd ../bin/containerd-debian
+
+.PHONY: containerds
+containerds: bundle bin/containerd-1.7/.built bin/containerd-debian/.built ## Build containerd 1.7, fetch the distribution's, for the tests
+
+bin/containerd-1.7/.built: bundle/containerd-1.7/go.mod bundle/containerd-1.7/go.sum bundle/containerd-1.7/build.sh
+	./bundle/containerd-1.7/build.sh bin/containerd-1.7
+	@touch $@
+
+bin/containerd-debian/.built: tools/debian-containerd.sh
+	./tools/debian-containerd.sh bin/containerd-debian
+	@touch $@
+
+.PHONY: test-vm
+test-vm: build bundle ## podd on systemd and cgroup v2, in a virtual machine
+	@./tools/deps.sh qemu-system-x86 debootstrap e2fsprogs
+	$(GOTEST) -count=1 -v -timeout 40m ./integration/vm
+
+.PHONY: bench install deb
+bench install deb: ## (Not there yet; see docs/README.md)
 	@echo "make $@ is not there yet: docs/README.md says what is planned"; exit 1
 
 .PHONY: clean

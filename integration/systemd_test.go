@@ -107,7 +107,7 @@ func (u *unit) wholeLife(weight string) {
 	for _, group := range []string{"pod" + uid, "pod" + uid + "/" + id} {
 		u.hasV2(group, "cpu.max", "50000 100000")
 		u.hasV2(group, "memory.max", "67108864")
-		u.hasV2(group, "pids.max", "max")  // as a kubelet's default
+		u.hasV2(group, "pids.max", "max") // as a kubelet's default
 	}
 	u.hasV2("pod"+uid, "cpu.weight", "35")
 	u.hasV2("pod"+uid+"/"+id, "cpu.weight", weight)

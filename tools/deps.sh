@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs the OS packages that podd needs to be built and tested, those that
-# are missing, and says which. It asks nothing.
+# are missing, and says which; or those named. It asks nothing.
 set -eu
 # gcc, libc6-dev, libseccomp-dev, pkg-config: runc. busybox-static: images for
 # the demo and the tests. curl: the demo. jq: the session in docs/api-guide.md. gcc-aarch64-linux-gnu: the check of
 # the pause program for arm64. nftables, iptables: the leak check.
-wanted="nftables iptables gcc libc6-dev libseccomp-dev pkg-config busybox-static curl jq gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+wanted=${*:-"nftables iptables gcc libc6-dev libseccomp-dev pkg-config busybox-static curl jq gcc-aarch64-linux-gnu libc6-dev-arm64-cross"}
 missing=""
 for p in $wanted; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"

@@ -27,7 +27,8 @@ type parts struct {
 	cgroups    *cgroup.Cgroups
 	logs       *logfile.Logs
 	host       *host.Host
-	// ociRuntime is its version.
+	// ociRuntime is its version; empty when a containerd that is not podd's
+	// chooses the program.
 	ociRuntime string
 }
 
@@ -43,7 +44,9 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 	if p.host, err = host.New(p.hostConfig(cfg)); err != nil {
 		return nil, err
 	}
-	p.ociRuntime = bundle.RuntimeVersion(ctx)
+	if socket == containerdConfig(cfg).Address() {
+		p.ociRuntime = bundle.RuntimeVersion(ctx)
+	}
 	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
 		return nil, err
 	}

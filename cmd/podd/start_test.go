@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -73,14 +75,41 @@ func TestAutoTakesTheHostsContainerd(t *testing.T) {
 	}
 }
 
-// fakeContainerd answers as far as choose asks.
-func fakeContainerd(t *testing.T) (socket string) {
+// TestAContainerdThatIsNotThereYet: at a boot it may come after podd.
+func TestAContainerdThatIsNotThereYet(t *testing.T) {
+	dir := shortDir(t)
+	d := &podd{log: zap.NewNop()}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := d.await(ctx, dir+"/c.sock"); err == nil || !strings.Contains(err.Error(), "reach containerd at "+dir+"/c.sock") {
+		t.Errorf("one that does not come: %v", err)
+	}
+	found := make(chan error, 1)
+	go func() { found <- d.await(t.Context(), dir+"/c.sock") }()
+	serveContainerd(t, dir)
+	if err := <-found; err != nil {
+		t.Errorf("one that comes: %v", err)
+	}
+}
+
+func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "p")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func fakeContainerd(t *testing.T) (socket string) {
+	t.Helper()
+	return serveContainerd(t, shortDir(t))
+}
+
+// serveContainerd answers as far as choose and await ask.
+func serveContainerd(t *testing.T, dir string) (socket string) {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", dir+"/c.sock")
 	if err != nil {
 		t.Fatal(err)
