@@ -136,6 +136,8 @@ func (c *Client) Ready(ctx context.Context) error {
 
 // Version is containerd's.
 func (c *Client) Version(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
 	v, err := c.cd.Version(ctx)
 	if err != nil {
 		return "", Failure(err, "")
