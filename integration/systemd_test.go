@@ -113,6 +113,9 @@ func (u *unit) wholeLife(weight string) {
 	u.hasV2("pod"+uid+"/"+id, "cpu.weight", weight)
 	u.hasV2("pod"+uid+"/"+id, "memory.oom.group", "1")
 	u.hasV2("pod"+uid+"/"+id, "memory.swap.max", "0")
+	if adj, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", u.pausePID())); err != nil || string(adj) != "-998\n" {
+		u.t.Errorf("the pause program's oom_score_adj is %q, %v: with every right it is a kubelet's -998", adj, err)
+	}
 
 	// It is a child that the kernel picks; memory.oom.group ends all of them.
 	u.apply(shell("greedy", "tail /dev/zero; echo survived; sleep 100000", "restartPolicy: Never") + "    resources: {limits: {memory: 32Mi}}\n")

@@ -66,7 +66,6 @@ chroot "$root" systemctl mask -q getty@tty1.service serial-getty@ttyS0.service a
 	dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-networkd.service systemd-timesyncd.service
 cp "$root"/boot/vmlinuz-* "$work/vmlinuz"
 cp "$root"/boot/initrd.img-* "$work/initrd.img"
-cp "$root"/boot/config-* "$work/config"
 rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale
 mkfs.ext4 -q -d "$root" -E root_owner=0:0 "$work/root.img" 3G
 rm -rf "$root" "$cache/$key" 9>&-
