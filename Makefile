@@ -108,7 +108,7 @@ bin/containerd-debian/.built: tools/debian-containerd.sh
 
 .PHONY: test-vm
 test-vm: build bundle ## podd on systemd and cgroup v2, in a virtual machine
-	@./tools/deps.sh qemu-system-x86 debootstrap e2fsprogs
+	@./tools/deps.sh qemu-system-x86 debootstrap debian-archive-keyring e2fsprogs
 	$(GOTEST) -count=1 -v -timeout 40m ./integration/vm
 
 .PHONY: bench install deb

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs inside the virtual machine, as the unit podd-test.service: the tests that
 # came on this disk. The last line says how they ended.
+echo "podd-test-vm: begins"
 cd /payload/integration || exit 1
 export PATH=/payload/bin:$PATH HOME=/root TMPDIR=/tmp
 # An address of the host's own that is not loopback, as any machine has one.

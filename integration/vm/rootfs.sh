@@ -7,12 +7,13 @@
 # second disk, whose run.sh the unit below runs; then the machine powers off.
 set -eu
 umask 022
+exec 3>&1 >&2 # only the answer is for standard output
 cache=$1
 key=$(sha256sum "$0" | cut -c 1-12)
-[ "$(uname -m)" = x86_64 ] || { echo "the virtual machine is an x86_64: this is $(uname -m)" >&2; exit 1; }
+[ "$(uname -m)" = x86_64 ] || { echo "the virtual machine is an x86_64: this is $(uname -m)"; exit 1; }
 dir=$cache/$key
 if [ -e "$dir/root.img" ]; then
-	echo "$dir"
+	echo "$dir" >&3
 	exit
 fi
 mkdir -p "$cache"
@@ -20,10 +21,10 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 if [ -e "$dir/root.img" ]; then
-	echo "$dir"
+	echo "$dir" >&3
 	exit
 fi
-echo "making the virtual machine's root file system in $dir" >&2
+echo "making the virtual machine's root file system in $dir"
 work=$(mktemp -d "$cache/making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
@@ -35,7 +36,7 @@ mirror=$(sed -n 's/^URIs: *\([^ ]*\/debian\/*\)$/\1/p; s/^deb \(\[[^]]*\] \)\?\(
 debootstrap --variant=minbase \
 	--include=systemd-sysv,dbus,udev,kmod,iproute2,nftables,iptables,busybox-static,containerd,linux-image-cloud-amd64 \
 	bookworm "$root" "${mirror:-http://deb.debian.org/debian}" >"$work/log" 2>&1 9>&- || {
-	cat "$work/log" >&2
+	cat "$work/log"
 	exit 1
 }
 echo podd-vm >"$root/etc/hostname"
@@ -67,7 +68,7 @@ chroot "$root" systemctl mask -q getty@tty1.service serial-getty@ttyS0.service a
 cp "$root"/boot/vmlinuz-* "$work/vmlinuz"
 cp "$root"/boot/initrd.img-* "$work/initrd.img"
 rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale
-mkfs.ext4 -q -d "$root" -E root_owner=0:0 "$work/root.img" 3G
+mkfs.ext4 -q -d "$root" -E root_owner=0:0 "$work/root.img" 3G >/dev/null
 rm -rf "$root" "$cache/$key" 9>&-
 chmod 755 "$work"
 mv "$work" "$dir"
@@ -75,4 +76,4 @@ mv "$work" "$dir"
 for old in "$cache"/*/; do
 	[ "$old" = "$dir/" ] || rm -rf "$old"
 done
-echo "$dir"
+echo "$dir" >&3
