@@ -104,6 +104,10 @@ func New(cfg Config) (*Agent, error) {
 // Snapshot is everything now.
 func (a *Agent) Snapshot() *Snapshot { return a.keeper.now.Load() }
 
+// Taken is closed when the known pods are taken up: changes are taken from then
+// on.
+func (a *Agent) Taken() <-chan struct{} { return a.taken }
+
 // Ready tells whether the known pods are taken up: each has been looked at, or
 // the looking takes suspiciously long.
 func (a *Agent) Ready() bool { return a.ready.Load() }

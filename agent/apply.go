@@ -134,6 +134,15 @@ func (a *Agent) uidTaken(uid types.UID, key store.Key) bool {
 	return e != nil && e.Key != key
 }
 
+// KeyOf is where an object is stored.
+func KeyOf(kind string, obj metav1.Object) store.Key {
+	key := keyOf(kind, obj)
+	if key.Namespace == "" {
+		key.Namespace = metav1.NamespaceDefault
+	}
+	return key
+}
+
 func keyOf(kind string, obj metav1.Object) store.Key {
 	return store.Key{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }

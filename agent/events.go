@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,10 +31,30 @@ const (
 	expireEvery = time.Minute
 )
 
-// event records that something happened to a pod; the same thing again is
-// counted. It runs in the keeper's goroutine.
+// event records that something happened to a pod. It runs in the keeper's
+// goroutine.
 func (k *keeper) event(p *corev1.Pod, ev pod.Event, host string, now time.Time) {
-	key := store.Key{Kind: KindEvent, Namespace: p.Namespace, Name: eventName(p, ev)}
+	k.happened(corev1.ObjectReference{
+		APIVersion: "v1", Kind: KindPod, Namespace: p.Namespace, Name: p.Name, UID: p.UID, FieldPath: fieldPath(p, ev.Container),
+	}, ev, host, now)
+}
+
+// NodeEvent records that something happened that is no one pod's affair. Like a
+// kubelet's, such events are in the default namespace.
+func (a *Agent) NodeEvent(ctx context.Context, ev pod.Event) error {
+	return a.keeper.do(ctx, func() error {
+		host := a.cfg.Facts().Name
+		ref := corev1.ObjectReference{APIVersion: "v1", Kind: KindNode, Name: host, UID: types.UID(host)}
+		a.keeper.happened(ref, ev, host, time.Now())
+		return nil
+	})
+}
+
+// happened records that something happened to an object; the same thing again
+// is counted. It runs in the keeper's goroutine.
+func (k *keeper) happened(to corev1.ObjectReference, ev pod.Event, host string, now time.Time) {
+	namespace := cmp.Or(to.Namespace, metav1.NamespaceDefault)
+	key := store.Key{Kind: KindEvent, Namespace: namespace, Name: eventName(to, ev)}
 	stamp := metav1.NewTime(now.UTC().Truncate(time.Second))
 	k.unsaved[key] = true
 	if old := k.now.Load().Get(key); old != nil {
@@ -43,10 +64,10 @@ func (k *keeper) event(p *corev1.Pod, ev pod.Event, host string, now time.Time) 
 		k.replace(&Entry{Key: key, Source: SourceAPI, Object: &again})
 		return
 	}
-	k.replace(&Entry{Key: key, Source: SourceAPI, Object: newEvent(key, p, ev, host, stamp)})
-	k.eventsOf[p.UID]++
-	if k.eventsOf[p.UID] > maxPodEvents {
-		k.expire(now, maxPodEvents*9/10, func(e *Entry) bool { return about(e.Object) == p.UID })
+	k.replace(&Entry{Key: key, Source: SourceAPI, Object: newEvent(key, to, ev, host, stamp)})
+	k.eventsOf[to.UID]++
+	if k.eventsOf[to.UID] > maxPodEvents {
+		k.expire(now, maxPodEvents*9/10, func(e *Entry) bool { return about(e.Object) == to.UID })
 	}
 	if len(k.now.Load().kinds[KindEvent]) > maxEvents {
 		k.expire(now, maxEvents*9/10, func(*Entry) bool { return true })
@@ -54,19 +75,17 @@ func (k *keeper) event(p *corev1.Pod, ev pod.Event, host string, now time.Time) 
 }
 
 // eventName is the same for the same thing, so that it is counted.
-func eventName(p *corev1.Pod, ev pod.Event) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%s/%s", p.UID, ev.Container, ev.Type, ev.Reason, ev.Message))
-	return p.Name + "." + hex.EncodeToString(sum[:8])
+func eventName(to corev1.ObjectReference, ev pod.Event) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%s/%s", to.UID, ev.Container, ev.Type, ev.Reason, ev.Message))
+	return to.Name + "." + hex.EncodeToString(sum[:8])
 }
 
-func newEvent(key store.Key, p *corev1.Pod, ev pod.Event, host string, now metav1.Time) *corev1.Event {
+func newEvent(key store.Key, to corev1.ObjectReference, ev pod.Event, host string, now metav1.Time) *corev1.Event {
 	return &corev1.Event{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: KindEvent},
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: newUID(), CreationTimestamp: now},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: KindPod, Namespace: p.Namespace, Name: p.Name, UID: p.UID, FieldPath: fieldPath(p, ev.Container),
-		},
-		Type: ev.Type, Reason: ev.Reason, Message: ev.Message,
+		TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: KindEvent},
+		ObjectMeta:     metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: newUID(), CreationTimestamp: now},
+		InvolvedObject: to,
+		Type:           ev.Type, Reason: ev.Reason, Message: ev.Message,
 		Source:         corev1.EventSource{Component: "podd", Host: host},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 		ReportingController: "podd", ReportingInstance: host,

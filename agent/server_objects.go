@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,7 +57,11 @@ func (o *objects) Apply(ctx context.Context, req *poddv1.ApplyRequest) (*poddv1.
 		}
 		wants = append(wants, w)
 	}
-	done, err := o.a.Apply(ctx, wants, ApplyOptions{Source: source(req.Source), DryRun: req.DryRun, CreateOnly: req.CreateOnly})
+	from, err := source(req.Source)
+	if err != nil {
+		return nil, err
+	}
+	done, err := o.a.Apply(ctx, wants, ApplyOptions{Source: from, DryRun: req.DryRun, CreateOnly: req.CreateOnly})
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +97,12 @@ func tooLarge(format string, args ...any) error {
 	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(format, args...))
 }
 
-func source(s string) string {
-	if s == "" {
-		return SourceAPI
+// source is who a caller says it is. Files' names are not for callers.
+func source(s string) (string, error) {
+	if strings.HasPrefix(s, "/") {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("source %q: sources that begin with / are files of the manifests directory", s))
 	}
-	return s
+	return cmp.Or(s, SourceAPI), nil
 }
 
 func changeOf(d Applied) poddv1.ApplyResult_Change {
@@ -125,8 +131,12 @@ func (o *objects) Delete(ctx context.Context, req *poddv1.DeleteRequest) (*poddv
 	if err != nil {
 		return nil, err
 	}
+	from, err := source(req.Source)
+	if err != nil {
+		return nil, err
+	}
 	obj, err := o.a.Delete(ctx, key, DeleteOptions{
-		Source: source(req.Source), UID: req.Preconditions.GetUid(), ResourceVersion: req.Preconditions.GetResourceVersion(),
+		Source: from, UID: req.Preconditions.GetUid(), ResourceVersion: req.Preconditions.GetResourceVersion(),
 		Grace: req.GracePeriodSeconds, Force: req.Force,
 	})
 	if err != nil {

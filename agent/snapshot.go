@@ -84,6 +84,20 @@ func (s *Snapshot) Pods() []*corev1.Pod {
 	return out
 }
 
+// From gives everything that comes from the sources that are asked for, ordered
+// by kind, namespace and name.
+func (s *Snapshot) From(is func(source string) bool) []*Entry {
+	var out []*Entry
+	for _, kind := range applyKinds() {
+		for _, e := range s.List(kind) {
+			if is(e.Source) {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
+}
+
 // podOf is the pod of a uid, or nil.
 func (s *Snapshot) podOf(uid types.UID) *Entry {
 	for _, e := range s.kinds[KindPod] {

@@ -154,9 +154,7 @@ func (n *node) stop() {
 // end removes all pods, stops podd, and looks for what is left.
 func (n *node) end() {
 	seen := n.traces()
-	if out, err := n.try("delete", "pods", "--all", "-A", "--grace-period=0", "--force", "--timeout=60s"); err != nil {
-		n.t.Errorf("delete all pods: %v\n%s", err, out)
-	}
+	n.deleteAll()
 	left := n.leftInContainerd()
 	n.stop()
 	if n.other != nil {
@@ -176,6 +174,24 @@ func (n *node) end() {
 	}
 	if err := os.RemoveAll(n.dir); err != nil {
 		n.t.Errorf("remove the test's files: %v", err)
+	}
+}
+
+// deleteAll removes all pods. Those of manifests go with their files.
+func (n *node) deleteAll() {
+	if err := os.RemoveAll(n.path("manifests")); err != nil {
+		n.t.Error(err)
+	}
+	for tries := 0; ; tries++ {
+		out, err := n.try("delete", "pods", "--all", "-A", "--grace-period=0", "--force", "--timeout=60s")
+		if err == nil {
+			return
+		}
+		if tries == 100 || !strings.Contains(out+err.Error(), n.path("manifests")) {
+			n.t.Errorf("delete all pods: %v\n%s", err, out)
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
 	}
 }
 

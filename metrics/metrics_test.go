@@ -47,7 +47,7 @@ func registry() *prometheus.Registry {
 	build := Build{Version: "v1.2.3", Commit: "abc", GoVersion: "go1.26", KubernetesVersion: "v1.37.2"}
 	snapshot := Snapshot{Pods: []*corev1.Pod{
 		podIn(corev1.PodRunning, "web", 1, 0, 12), podIn(corev1.PodRunning, "db", 0), podIn("", "new"), podIn(corev1.PodFailed, "bad"),
-	}}
+	}, Manifests: map[string]int{"applied": 3, "broken": 1, "waiting": 0}}
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(actions, newCollector(table(build, time.UnixMilli(1_700_000_000_250)), func() Snapshot { return snapshot }))
 	return r

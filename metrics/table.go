@@ -12,6 +12,9 @@ import (
 type Snapshot struct {
 	// Pods as people see them, status included.
 	Pods []*corev1.Pod
+	// Manifests counts the files of the manifests directory by state; nil when
+	// there is none.
+	Manifests map[string]int
 }
 
 // Build says which podd this is.
@@ -56,10 +59,22 @@ func table(build Build, started time.Time) []metric {
 			prometheus.GaugeValue, []string{"phase"}, podsByPhase,
 		},
 		{
+			"podd_manifests", "How many files of the manifests directory are applied, can't be used (broken), or wait for a writer or an old pod (waiting).",
+			prometheus.GaugeValue, []string{"state"}, manifests,
+		},
+		{
 			"podd_container_restarts_total", "How often a container was restarted.",
 			prometheus.CounterValue, []string{"namespace", "pod", "container"}, restarts,
 		},
 	}
+}
+
+func manifests(s Snapshot) []sample {
+	samples := make([]sample, 0, len(s.Manifests))
+	for state, n := range s.Manifests {
+		samples = append(samples, sample{[]string{state}, float64(n)})
+	}
+	return samples
 }
 
 // podsByPhase has every phase, so that a series does not vanish with its pods.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/podd-io/podd/runtime/daemon"
 )
 
@@ -28,7 +30,7 @@ func (c choice) managed() bool { return c == containerdManaged }
 // choose returns the choice for this root, and records it if it is new. The
 // host's containerd, if it answers at the first start, is what auto means for
 // ever after.
-func choose(ctx context.Context, cfg Config, host string) (choice, error) {
+func choose(ctx context.Context, cfg Config, host string, log *zap.Logger) (choice, error) {
 	path := choiceFile(cfg.Root)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -37,9 +39,10 @@ func choose(ctx context.Context, cfg Config, host string) (choice, error) {
 	recorded, wanted := choice(strings.TrimSpace(string(text))), choice(strings.TrimPrefix(cfg.Containerd, "unix://"))
 	switch {
 	case recorded == "" && wanted == containerdAuto:
-		wanted = containerdManaged
-		if answers(ctx, host) {
-			wanted = choice(host)
+		wanted = choice(host)
+		if err := answers(ctx, host); err != nil {
+			wanted = containerdManaged
+			log.Info("the host's containerd does not answer: from now on podd keeps one of its own", zap.String("socket", host), zap.Error(err))
 		}
 	case recorded == "":
 	case wanted == containerdAuto || wanted == recorded:
@@ -66,12 +69,23 @@ func chosenAt(root string) time.Time {
 	return stat.ModTime()
 }
 
-// answers gives a containerd that is there a moment to answer.
-func answers(ctx context.Context, socket string) bool {
+// answers gives a containerd that is there a moment to answer: at a boot it may
+// be starting. It says why it does not.
+func answers(ctx context.Context, socket string) error {
 	if _, err := os.Stat(socket); err != nil {
-		return false
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	return daemon.Ping(ctx, socket) == nil
+	for {
+		err := daemon.Ping(ctx, socket)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podd-io/podd/agent"
+	"github.com/podd-io/podd/agent/manifests"
 	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/metrics"
 	"github.com/podd-io/podd/runtime/daemon"
@@ -30,6 +31,8 @@ type podd struct {
 	back    *background
 	// agent is nil until it has been made.
 	agent atomic.Pointer[agent.Agent]
+	// manifests is nil until the directory is read.
+	manifests atomic.Pointer[manifests.Directory]
 }
 
 // runDaemon is the daemon from its start to its orderly end, which ctx asks for:
@@ -60,12 +63,11 @@ func (d *podd) prepare() error {
 	if err := os.MkdirAll(d.cfg.LogDir, 0o755); err != nil {
 		return fmt.Errorf("log-dir: %w", err)
 	}
-	entries, err := os.ReadDir(d.cfg.Manifests)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("manifests: %w", err)
+	if d.cfg.Manifests == "" {
+		return nil
 	}
-	if len(entries) > 0 {
-		d.log.Warn("not supported yet: the manifests in this directory are not read", zap.String("manifests", d.cfg.Manifests))
+	if _, err := os.ReadDir(d.cfg.Manifests); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("manifests: %w", err)
 	}
 	return nil
 }
@@ -134,12 +136,17 @@ func (d *podd) snapshot() metrics.Snapshot {
 	if a == nil {
 		return metrics.Snapshot{}
 	}
-	return metrics.Snapshot{Pods: a.Snapshot().Pods()}
+	s := metrics.Snapshot{Pods: a.Snapshot().Pods()}
+	if m := d.manifests.Load(); m != nil {
+		st := m.Status()
+		s.Manifests = map[string]int{"applied": st.Applied, "broken": st.Broken, "waiting": st.Waiting}
+	}
+	return s
 }
 
 // containerd chooses one and, if it is podd's own, brings it up.
 func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket string, err error) {
-	chosen, err := choose(ctx, d.cfg, hostContainerd)
+	chosen, err := choose(ctx, d.cfg, hostContainerd, d.log)
 	if err != nil {
 		return daemon.Bundle{}, "", err
 	}
@@ -188,7 +195,24 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	group.Go(func() error { return a.Serve(ctx, listeners...) })
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { d.announce(ctx, a, p); return nil })
+	group.Go(func() error { return d.readManifests(ctx, a) })
 	return group.Wait()
+}
+
+// readManifests applies the manifests directory, once the pods that were known
+// before are taken up.
+func (d *podd) readManifests(ctx context.Context, a *agent.Agent) error {
+	if d.cfg.Manifests == "" {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.Taken():
+	}
+	dir := manifests.New(d.cfg.Manifests, a, d.log)
+	d.manifests.Store(dir)
+	return dir.Run(ctx)
 }
 
 // readyEvery is how often the agent is asked whether it has taken up its pods.

@@ -46,19 +46,19 @@ func TestTheChoiceOfContainerdIsKept(t *testing.T) {
 	host := fakeContainerd(t)
 	cfg := Config{Root: t.TempDir(), Containerd: containerdAuto}
 	for range 2 {
-		if got, err := choose(ctx, cfg, host+".missing"); err != nil || !got.managed() {
+		if got, err := choose(ctx, cfg, host+".missing", zap.NewNop()); err != nil || !got.managed() {
 			t.Errorf("without a containerd on the host: %q, %v", got, err)
 		}
 	}
-	if got, err := choose(ctx, cfg, host); err != nil || !got.managed() {
+	if got, err := choose(ctx, cfg, host, zap.NewNop()); err != nil || !got.managed() {
 		t.Errorf("a containerd that came later: %q, %v", got, err)
 	}
 	cfg.Containerd = "unix://" + host
-	if _, err := choose(ctx, cfg, host); err == nil || !strings.Contains(err.Error(), "are in managed, not in "+host) {
+	if _, err := choose(ctx, cfg, host, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "are in managed, not in "+host) {
 		t.Errorf("another than the recorded: %v", err)
 	}
 	cfg.Root = t.TempDir()
-	if got, err := choose(ctx, cfg, "/nonexistent"); err != nil || string(got) != host {
+	if got, err := choose(ctx, cfg, "/nonexistent", zap.NewNop()); err != nil || string(got) != host {
 		t.Errorf("a socket: %q, %v", got, err)
 	}
 }
@@ -67,10 +67,10 @@ func TestAutoTakesTheHostsContainerd(t *testing.T) {
 	ctx := t.Context()
 	host := fakeContainerd(t)
 	cfg := Config{Root: t.TempDir(), Containerd: containerdAuto}
-	if got, err := choose(ctx, cfg, host); err != nil || string(got) != host {
+	if got, err := choose(ctx, cfg, host, zap.NewNop()); err != nil || string(got) != host {
 		t.Errorf("at first: %q, %v", got, err)
 	}
-	if got, err := choose(ctx, cfg, host+".missing"); err != nil || string(got) != host {
+	if got, err := choose(ctx, cfg, host+".missing", zap.NewNop()); err != nil || string(got) != host {
 		t.Errorf("when it is away later: %q, %v", got, err)
 	}
 }
