@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,10 +20,8 @@ const nonZeroExitCode metav1.StatusReason = "NonZeroExitCode"
 
 // execFlags are the flags of exec.
 type execFlags struct {
+	stdioFlags
 	container string
-	stdin     bool
-	tty       bool
-	quiet     bool
 }
 
 func newExec(s *session) *cobra.Command {
@@ -31,7 +30,7 @@ func newExec(s *session) *cobra.Command {
 		Use:               "exec POD [-c CONTAINER] -- COMMAND [ARG...]",
 		Short:             "Run a command in a container",
 		Long:              "Run a command in a container. podctl ends with the exit code of the command.",
-		Example:           "  podctl exec web -- ls /\n  podctl exec -i web -c side -- tee /data/x < x",
+		Example:           "  podctl exec web -- ls /\n  podctl exec -it web -- sh\n  podctl exec -i web -c side -- tee /data/x < x",
 		ValidArgsFunction: s.completePods,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pod, command, err := splitCommand(args, cmd.ArgsLenAtDash())
@@ -44,7 +43,7 @@ func newExec(s *session) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.container, "container", "c", "", "the container, if the pod has several")
 	flags.BoolVarP(&f.stdin, "stdin", "i", false, "pass standard input to the command")
-	flags.BoolVarP(&f.tty, "tty", "t", false, "with a terminal (not served yet)")
+	flags.BoolVarP(&f.tty, "tty", "t", false, "give the command a terminal")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "only what the command prints")
 	complete(cmd, "container", s.completeContainers)
 	return cmd
@@ -66,9 +65,6 @@ func splitCommand(args []string, dash int) (pod string, command []string, err er
 }
 
 func (f *execFlags) run(ctx context.Context, s *session, arg string, command []string) error {
-	if f.tty {
-		return errors.New("exec -t: terminals are not served yet; leave -t out, -i alone passes standard input")
-	}
 	c, err := s.connect()
 	if err != nil {
 		return err
@@ -88,68 +84,39 @@ func (f *execFlags) run(ctx context.Context, s *session, arg string, command []s
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	f.settle(s)
 	stream, err := c.streams.Exec(ctx)
 	if err != nil {
 		return err
 	}
-	start := &poddv1.ExecRequest_Start{Pod: podRef(pod), Container: container, Command: command, Stdin: f.stdin}
+	start := &poddv1.ExecRequest_Start{Pod: podRef(pod), Container: container, Command: command, Stdin: f.stdin, Tty: f.tty}
+	if f.tty {
+		start.Size = s.size()
+	}
 	if err := stream.Send(&poddv1.ExecRequest{Kind: &poddv1.ExecRequest_Start_{Start: start}}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if !f.stdin {
-		_ = stream.CloseSend()
-		return receiveOutput(stream, s.out, s.errOut)
-	}
-	// It ends with the stream, at the latest with podctl: a read of standard
-	// input can't be called off.
-	go sendInput(stream, s.in)
-	return receiveOutput(stream, s.out, s.errOut)
+	return s.join(ctx, &execProcess{stream: stream}, f.stdioFlags)
 }
 
-// sendInput passes standard input on until its end or the stream's.
-func sendInput(stream poddv1.Streams_ExecClient, in io.Reader) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := in.Read(buf)
-		if n > 0 && send(stream, &poddv1.Input{Kind: &poddv1.Input_Stdin{Stdin: buf[:n]}}) != nil {
-			return
-		}
-		if err != nil {
-			_ = send(stream, &poddv1.Input{Kind: &poddv1.Input_StdinEof{StdinEof: true}})
-			_ = stream.CloseSend()
-			return
-		}
-	}
+// execProcess is the process of an exec.
+type execProcess struct {
+	stream poddv1.Streams_ExecClient
+	mu     sync.Mutex // a stream takes one sender at a time
 }
 
-func send(stream poddv1.Streams_ExecClient, input *poddv1.Input) error {
-	return stream.Send(&poddv1.ExecRequest{Kind: &poddv1.ExecRequest_Input{Input: input}})
+func (p *execProcess) send(in *poddv1.Input) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stream.Send(&poddv1.ExecRequest{Kind: &poddv1.ExecRequest_Input{Input: in}})
 }
 
-// receiveOutput prints what the command writes until it has ended; its exit
-// code is the error.
-func receiveOutput(stream poddv1.Streams_ExecClient, out, errOut io.Writer) error {
-	for {
-		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return errors.New("podd ended the stream without an exit code")
-		}
-		if err != nil {
-			return err
-		}
-		switch part := resp.GetOutput().GetKind().(type) {
-		case *poddv1.Output_Stdout:
-			_, err = out.Write(part.Stdout)
-		case *poddv1.Output_Stderr:
-			_, err = errOut.Write(part.Stderr)
-		case *poddv1.Output_Exit:
-			return ended(part.Exit)
-		}
-		if err != nil {
-			return err
-		}
-	}
+func (p *execProcess) recv() (*poddv1.Output, error) {
+	resp, err := p.stream.Recv()
+	return resp.GetOutput(), err
 }
+
+func (p *execProcess) noInput() error { return p.stream.CloseSend() }
 
 // ended is the error that a command's end is: nil for one that ended with 0.
 // A status that tells more than the code is told too.
