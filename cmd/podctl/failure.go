@@ -20,6 +20,8 @@ import (
 // with 0; podctl ends with the same code.
 type exitError struct {
 	code int
+	// silent: there is nothing to say.
+	silent bool
 	// status is set when it could not be run, or ended in a way of its own.
 	status *metav1.Status
 }
@@ -44,7 +46,9 @@ func (s *session) report(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &end):
-		fmt.Fprintln(s.errOut, end.Error())
+		if !end.silent {
+			fmt.Fprintln(s.errOut, end.Error())
+		}
 		return end.code
 	case errors.As(err, new(reported)):
 		return 1

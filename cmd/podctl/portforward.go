@@ -78,16 +78,18 @@ func (f *forwardFlags) run(ctx context.Context, s *session, arg string, ports []
 	if pod.Status.Phase != corev1.PodRunning {
 		return fmt.Errorf("unable to forward port because pod is not running. Current status=%s", pod.Status.Phase)
 	}
+	forwards := make([]forward, len(ports))
+	for i, text := range ports {
+		if forwards[i], err = parseForward(pod, text); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer cancel(nil)
-	for _, text := range ports {
-		fw, err := parseForward(pod, text)
-		if err != nil {
-			return err
-		}
+	for _, fw := range forwards {
 		listeners, err := f.listen(fw.local)
 		if err != nil {
 			return err
@@ -231,7 +233,11 @@ func (t *tunnel) carry(ctx context.Context, conn *net.TCPConn) error {
 	if _, err := stream.Recv(); err != nil { // connected
 		return err
 	}
-	go sendConnection(stream, conn)
+	go func() {
+		if sendConnection(stream, conn) != nil {
+			cancel() // the local side was reset: nobody is there any more
+		}
+	}()
 	for {
 		resp, err := stream.Recv()
 		switch {
@@ -251,16 +257,18 @@ func (t *tunnel) carry(ctx context.Context, conn *net.TCPConn) error {
 
 // sendConnection passes on what the local side writes, until it closes its half
 // or the stream ends.
-func sendConnection(stream poddv1.Streams_PortForwardClient, conn net.Conn) {
+func sendConnection(stream poddv1.Streams_PortForwardClient, conn net.Conn) error {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := conn.Read(buf)
 		if n > 0 && stream.Send(&poddv1.PortForwardRequest{Kind: &poddv1.PortForwardRequest_Data{Data: buf[:n]}}) != nil {
-			return
+			return nil //nolint:nilerr // the receiving tells why the stream has ended
+		}
+		if errors.Is(err, io.EOF) {
+			return stream.CloseSend()
 		}
 		if err != nil {
-			_ = stream.CloseSend()
-			return
+			return err
 		}
 	}
 }
