@@ -45,7 +45,7 @@ func newApply(s *session) *cobra.Command {
 }
 
 func (f *applyFlags) run(ctx context.Context, s *session) error {
-	suffix, err := f.dryRunSuffix()
+	suffix, err := dryRunSuffix(f.dryRun)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (f *applyFlags) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer c.close()
-	results, err := f.apply(ctx, c, objects, suffix != "")
+	results, err := c.apply(ctx, &poddv1.ApplyRequest{DryRun: suffix != ""}, objects)
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (f *applyFlags) run(ctx context.Context, s *session) error {
 }
 
 // dryRunSuffix is what messages end with; empty when it is for real.
-func (f *applyFlags) dryRunSuffix() (string, error) {
-	switch f.dryRun {
+func dryRunSuffix(value string) (string, error) {
+	switch value {
 	case "none", "false":
 		return "", nil
 	case "client", "true":
@@ -86,12 +86,12 @@ func (f *applyFlags) dryRunSuffix() (string, error) {
 	case "server":
 		return " (server dry run)", nil
 	}
-	return "", fmt.Errorf(`invalid dry-run value (%s). Must be "none", "server", or "client"`, f.dryRun)
+	return "", fmt.Errorf(`invalid dry-run value (%s). Must be "none", "server", or "client"`, value)
 }
 
-// apply sends all objects in one call.
-func (f *applyFlags) apply(ctx context.Context, c *client, objects []*unstructured.Unstructured, dryRun bool) ([]*poddv1.ApplyResult, error) {
-	req := &poddv1.ApplyRequest{DryRun: dryRun}
+// apply sends a request with all objects in one call, and returns one result
+// for each, by position.
+func (c *client) apply(ctx context.Context, req *poddv1.ApplyRequest, objects []*unstructured.Unstructured) ([]*poddv1.ApplyResult, error) {
 	for _, object := range objects {
 		encoded, err := encode(object)
 		if err != nil {

@@ -49,7 +49,8 @@ func newRoot(s *session) *cobra.Command {
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newApply(s), newGet(s), newDescribe(s), newLogs(s), newExec(s), newAttach(s), newPortForward(s), newCopy(s),
+		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s),
+		newLogs(s), newExec(s), newAttach(s), newPortForward(s), newCopy(s),
 		newDelete(s), newWait(s), newImages(s), newVersion(s),
 	)
 	return root

@@ -102,6 +102,12 @@ func (w *world) index(kind, namespace, name string) int {
 	})
 }
 
+func (w *world) has(object *unstructured.Unstructured) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.index(object.GetKind(), object.GetNamespace(), object.GetName()) >= 0
+}
+
 func (w *world) find(r *poddv1.ObjectRef) (*unstructured.Unstructured, error) {
 	namespace := r.GetNamespace()
 	if namespace == "" && r.GetKind() != "Node" {
@@ -167,6 +173,10 @@ func (f fakeObjects) Apply(_ context.Context, req *poddv1.ApplyRequest) (*poddv1
 		}
 		if object.GetNamespace() == "" {
 			object.SetNamespace("default")
+		}
+		if req.GetCreateOnly() && f.has(object) {
+			resource := schema.GroupResource{Resource: kindNamed(object.GetKind()).plural}
+			return nil, refusal(codes.AlreadyExists, apierrors.NewAlreadyExists(resource, object.GetName()).Status())
 		}
 		change := f.apply(object, i, req.GetDryRun())
 		encoded, err := encode(object)
