@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +15,7 @@ import (
 
 // formats are what -o takes.
 func formats() []string {
-	return []string{"json", "yaml", "name", "wide", "jsonpath=", "jsonpath-as-json=", "custom-columns="}
+	return []string{"json", "yaml", "name", "wide", "jsonpath=", "jsonpath-as-json=", "jsonpath-file=", "go-template=", "go-template-file=", "custom-columns="}
 }
 
 func addOutputFlag(cmd *cobra.Command, format *string) {
@@ -25,6 +27,13 @@ func addOutputFlag(cmd *cobra.Command, format *string) {
 // for the formats that are tables, or for none.
 func newPrinter(format string) (printers.ResourcePrinter, error) {
 	name, template, templated := strings.Cut(format, "=")
+	if kept, isFile := strings.CutSuffix(name, "-file"); isFile && template != "" && slices.Contains(formats(), name+"=") {
+		text, err := os.ReadFile(template)
+		if err != nil {
+			return nil, fmt.Errorf("error reading --template %s, %w", template, err)
+		}
+		name, template = kept, string(text)
+	}
 	switch name {
 	case "", "wide":
 		if !templated {
@@ -38,6 +47,8 @@ func newPrinter(format string) (printers.ResourcePrinter, error) {
 		return &printers.NamePrinter{ShortOutput: true}, nil
 	case "jsonpath", "jsonpath-as-json":
 		return newJSONPathPrinter(template, name == "jsonpath-as-json")
+	case "go-template":
+		return newTemplatePrinter(template)
 	case "custom-columns":
 		return newColumnsPrinter(template)
 	}
@@ -54,6 +65,18 @@ func newJSONPathPrinter(template string, asJSON bool) (printers.ResourcePrinter,
 	}
 	p.AllowMissingKeys(true)
 	p.EnableJSONOutput(asJSON)
+	return p, nil
+}
+
+func newTemplatePrinter(template string) (printers.ResourcePrinter, error) {
+	if template == "" {
+		return nil, fmt.Errorf("template format specified but no template given")
+	}
+	p, err := printers.NewGoTemplatePrinter([]byte(template))
+	if err != nil {
+		return nil, fmt.Errorf("error parsing template %s, %w", template, err)
+	}
+	p.AllowMissingKeys(true)
 	return p, nil
 }
 
