@@ -39,9 +39,7 @@ func newPortForward(s *session) *cobra.Command {
 			if len(args) < 2 {
 				return errors.New("TYPE/NAME and list of ports are required for port-forward")
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return f.run(ctx, s, args[0], args[1:])
+			return f.run(cmd.Context(), s, args[0], args[1:])
 		},
 	}
 	cmd.Flags().StringSliceVar(&f.addresses, "address", nil, "local address to listen on, or podd's control endpoint if it is a socket's (default localhost: 127.0.0.1 and ::1)")
@@ -84,6 +82,8 @@ func (f *forwardFlags) run(ctx context.Context, s *session, arg string, ports []
 			return err
 		}
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var serving sync.WaitGroup

@@ -36,8 +36,8 @@ type world struct {
 
 	// lingers keeps a deleted pod for so long; less than 0 for ever.
 	lingers time.Duration
-	// broken is what every call fails with.
-	broken error
+	// broken is what every call fails with; refuses is for Apply alone.
+	broken, refuses error
 	// ended is closed when podd goes away.
 	ended    chan struct{}
 	warnings map[string][]string // by name
@@ -152,6 +152,7 @@ func matches(o *unstructured.Unstructured, kinds []string, namespace, labelText,
 			"metadata.name": o.GetName(), "status.phase": field("status", "phase"),
 			"involvedObject.kind": field("involvedObject", "kind"), "involvedObject.name": field("involvedObject", "name"),
 			"involvedObject.namespace": field("involvedObject", "namespace"), "involvedObject.uid": field("involvedObject", "uid"),
+			"type": field("type"), "reason": field("reason"),
 		})
 }
 
@@ -164,6 +165,9 @@ type fakeObjects struct {
 func (f fakeObjects) Apply(_ context.Context, req *poddv1.ApplyRequest) (*poddv1.ApplyResponse, error) {
 	if f.broken != nil {
 		return nil, f.broken
+	}
+	if f.refuses != nil {
+		return nil, f.refuses
 	}
 	resp := &poddv1.ApplyResponse{}
 	for i, o := range req.GetObjects() {
@@ -453,3 +457,5 @@ func (f fakeNode) Version(context.Context, *poddv1.VersionRequest) (*poddv1.Vers
 		KernelVersion: "6.18.0", CgroupVersion: "v2", KubernetesVersion: "v1.37.2",
 	}, nil
 }
+
+func resourceOf(plural string) schema.GroupResource { return schema.GroupResource{Resource: plural} }
