@@ -30,6 +30,9 @@ type client struct {
 // connect makes a client for the endpoint in force. It does not wait for podd:
 // the first call finds out whether it is there. The caller closes it.
 func (s *session) connect() (*client, error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
 	target, err := grpcTarget(s.endpoint())
 	if err != nil {
 		return nil, err

@@ -56,7 +56,12 @@ func (f *creation) createTyped(ctx context.Context, s *session, typed runtime.Ob
 		return fmt.Errorf("encode the new object: %w", err)
 	}
 	object := &unstructured.Unstructured{Object: content}
-	object.SetNamespace(s.namespace)
+	if err := s.settle(); err != nil {
+		return err
+	}
+	if err := s.place(object); err != nil {
+		return err
+	}
 	suffix, err := dryRunSuffix(f.dryRun)
 	if err != nil {
 		return err

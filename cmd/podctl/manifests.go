@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ func (m *manifests) addFlags(cmd *cobra.Command) {
 
 // load reads all objects, in the namespace in force if they name none.
 func (m *manifests) load(s *session) ([]*unstructured.Unstructured, error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
 	docs, err := manifest.Load(s.in, m.recursive, m.files...)
 	if err != nil {
 		return nil, err
@@ -46,17 +50,16 @@ func (m *manifests) load(s *session) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// place puts an object into the namespace of -n, which must not be another
-// than its own.
+// place puts an object that names no namespace into that of -n or of the
+// context. Another than that of -n it must not name.
 func (s *session) place(object *unstructured.Unstructured) error {
-	if s.namespace == "" || kindNamed(object.GetKind()).cluster {
+	if kindNamed(object.GetKind()).cluster {
 		return nil
 	}
-	switch object.GetNamespace() {
-	case "":
-		object.SetNamespace(s.namespace)
-	case s.namespace:
-	default:
+	switch own := object.GetNamespace(); {
+	case own == "":
+		object.SetNamespace(cmp.Or(s.namespace, s.inForce.Namespace))
+	case s.namespace != "" && own != s.namespace:
 		return fmt.Errorf("the namespace from the provided object %q does not match the namespace %q. You must pass '--namespace=%s' to perform this operation",
 			object.GetNamespace(), s.namespace, object.GetNamespace())
 	}

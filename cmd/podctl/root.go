@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +27,10 @@ type session struct {
 	address        string
 	namespace      string
 	requestTimeout time.Duration
+	contextName    string
+
+	// inForce is the context that settle found; empty without one.
+	inForce namedContext
 }
 
 func newRoot(s *session) *cobra.Command {
@@ -34,7 +39,7 @@ func newRoot(s *session) *cobra.Command {
 		Short: "podctl controls podd, which runs Kubernetes pods on this host",
 		Long: "podctl controls podd, which runs Kubernetes pods on this host.\n\n" +
 			"It has kubectl's verbs, flags, columns and exit codes. It finds podd by --address,\n" +
-			"else by $PODD_ADDRESS, else at " + defaultAddress + ".",
+			"else by --context, else by $PODD_ADDRESS, else by the current context, else at " + defaultAddress + ".",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -44,6 +49,8 @@ func newRoot(s *session) *cobra.Command {
 	flags.StringVar(&s.address, "address", "", "podd's control endpoint (default $PODD_ADDRESS, else "+defaultAddress+")")
 	flags.StringVarP(&s.namespace, "namespace", "n", "", "the namespace of what is named")
 	flags.DurationVar(&s.requestTimeout, "request-timeout", time.Minute, "how long one answer of podd may take; 0 is as long as it takes. Streams (watch, logs, exec, import, pull) have no limit")
+	flags.StringVar(&s.contextName, "context", "", "the context that says where podd is and which namespace is meant (see podctl config)")
+	complete(root, "context", s.completeContexts)
 	complete(root, "namespace", s.completeNamespaces)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
@@ -51,26 +58,22 @@ func newRoot(s *session) *cobra.Command {
 	root.AddCommand(
 		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s),
 		newLogs(s), newExec(s), newAttach(s), newPortForward(s), newCopy(s),
-		newDelete(s), newWait(s), newImages(s), newVersion(s),
+		newDelete(s), newWait(s), newImages(s), newConfig(s), newVersion(s),
 	)
 	return root
 }
 
-// endpoint is the address in force, by flag, environment or default.
+// endpoint is the address in force: by flag, by the context of a flag, by
+// environment, by the current context or by default.
 func (s *session) endpoint() string {
-	if s.address != "" {
-		return s.address
+	asked := ""
+	if s.contextName != "" {
+		asked = s.inForce.Address
 	}
-	if address := s.getenv("PODD_ADDRESS"); address != "" {
-		return address
-	}
-	return defaultAddress
+	return cmp.Or(s.address, asked, s.getenv("PODD_ADDRESS"), s.inForce.Address, defaultAddress)
 }
 
 // space is the namespace in force.
 func (s *session) space() string {
-	if s.namespace != "" {
-		return s.namespace
-	}
-	return corev1.NamespaceDefault
+	return cmp.Or(s.namespace, s.inForce.Namespace, corev1.NamespaceDefault)
 }

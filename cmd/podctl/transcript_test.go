@@ -40,15 +40,31 @@ func TestMain(m *testing.M) {
 // terminal runs command lines against a world and writes a transcript.
 type terminal struct {
 	session session
+	dir     string // of its own; TMP in what is printed
 	out     bytes.Buffer
 }
 
 // command runs one command line, a blank or quoted word each, with its input.
+// Words NAME=VALUE before the command are its environment.
 func (tm *terminal) command(line, input string) int {
 	var out, errOut bytes.Buffer
 	tm.session.in = strings.NewReader(input)
 	tm.session.out, tm.session.errOut = &out, &errOut
-	code := run(context.Background(), &tm.session, words(line)[1:])
+	var environment []string
+	all := words(line)
+	for strings.Contains(all[0], "=") {
+		environment, all = append(environment, all[0]), all[1:]
+	}
+	session := tm.session // the flags of one command are not the next one's
+	session.getenv = func(name string) string {
+		for _, variable := range environment {
+			if value, found := strings.CutPrefix(variable, name+"="); found {
+				return value
+			}
+		}
+		return tm.session.getenv(name)
+	}
+	code := run(context.Background(), &session, all[1:])
 	tm.out.WriteString(out.String())
 	if out.Len() > 0 && !strings.HasSuffix(out.String(), "\n") {
 		tm.out.WriteString("(no newline)\n")
@@ -250,7 +266,13 @@ func play(t *testing.T, w *world, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tm := &terminal{session: serve(t, w)}
+	tm := &terminal{session: serve(t, w), dir: t.TempDir()}
+	tm.session.getenv = func(name string) string {
+		if name == "PODD_CONFIG" {
+			return filepath.Join(tm.dir, "config.yaml")
+		}
+		return ""
+	}
 	lines := strings.Split(string(want), "\n")
 	for i, line := range lines {
 		switch {
@@ -275,7 +297,7 @@ func play(t *testing.T, w *world, path string) {
 			}
 		}
 	}
-	if got := tm.out.String(); got != string(want) {
+	if got := strings.ReplaceAll(tm.out.String(), tm.dir, "TMP"); got != string(want) {
 		if *rewrite {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
