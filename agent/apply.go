@@ -86,16 +86,10 @@ func checkApply(wants []Want, opts ApplyOptions) error {
 	return nil
 }
 
-// applyKinds may be applied and deleted.
-func applyKinds() []string { return []string{KindPod, KindConfigMap, KindSecret} }
-
 func refuseApply(kinds []string) error {
 	text := fmt.Sprintf("not served: %s; these kinds can be applied: %s", strings.Join(kinds, ", "), strings.Join(applyKinds(), ", "))
 	if slices.Contains(kinds, "Service") {
 		text += "; a Service takes somebody who balances it, which podd alone does not: podd-kube does"
-	}
-	if slices.Contains(kinds, "Namespace") {
-		text += "; a Namespace need not be made: it is there as soon as something is in it"
 	}
 	return apierrors.NewBadRequest(text)
 }
@@ -115,7 +109,7 @@ func (a *Agent) plan(wants []Want, opts ApplyOptions) ([]plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := keyOf(w.Kind, p.Object)
+		key := KeyOf(w.Kind, p.Object)
 		if seen[key] {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("%s %q in namespace %q is there twice", w.Kind, key.Name, key.Namespace))
 		}
@@ -134,31 +128,19 @@ func (a *Agent) uidTaken(uid types.UID, key store.Key) bool {
 	return e != nil && e.Key != key
 }
 
-// KeyOf is where an object is stored.
-func KeyOf(kind string, obj metav1.Object) store.Key {
-	key := keyOf(kind, obj)
-	if key.Namespace == "" {
-		key.Namespace = metav1.NamespaceDefault
-	}
-	return key
-}
-
-func keyOf(kind string, obj metav1.Object) store.Key {
-	return store.Key{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
-}
-
 func (a *Agent) planOne(w Want, opts ApplyOptions) (plan, error) {
 	var meta metav1.PartialObjectMetadata
 	if err := json.Unmarshal(w.JSON, &meta); err != nil {
 		return plan{}, apierrors.NewBadRequest(fmt.Sprintf("%s: %v", w.Kind, err))
 	}
-	if meta.Namespace == "" {
-		meta.Namespace = metav1.NamespaceDefault
+	if servedKind(w.Kind).cluster && meta.Namespace != "" {
+		return plan{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q: metadata.namespace: a %s has none", w.Kind, meta.Name, w.Kind))
 	}
-	if errs := validation.IsDNS1123Label(meta.Namespace); len(errs) > 0 { // it becomes part of keys
+	meta.Namespace = KeyOf(w.Kind, &meta).Namespace
+	if errs := validation.IsDNS1123Label(meta.Namespace); meta.Namespace != "" && len(errs) > 0 { // it becomes part of keys
 		return plan{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q: metadata.namespace %q: %s", w.Kind, meta.Name, meta.Namespace, errs[0]))
 	}
-	old := a.Snapshot().Get(keyOf(w.Kind, &meta))
+	old := a.Snapshot().Get(KeyOf(w.Kind, &meta))
 	if old != nil && opts.CreateOnly {
 		return plan{}, apierrors.NewAlreadyExists(resource(w.Kind), meta.Name)
 	}
@@ -168,7 +150,7 @@ func (a *Agent) planOne(w Want, opts ApplyOptions) (plan, error) {
 	if old == nil || meta.UID != "" && meta.UID != old.Object.GetUID() {
 		return a.planNew(w, opts, old)
 	}
-	return a.planUpdate(w, old, &meta)
+	return a.planUpdate(w, opts, old, &meta)
 }
 
 func checkOld(w Want, old *Entry, name, source string) error {
@@ -178,7 +160,7 @@ func checkOld(w Want, old *Entry, name, source string) error {
 		}
 		return nil
 	}
-	if old.Source != source {
+	if old.Source != source && old.Source != sourceImplicit {
 		return owned(w.Kind, name, old.Source)
 	}
 	return checkPreconditions(w.Kind, old, w.UID, w.ResourceVersion)

@@ -298,7 +298,7 @@ func TestAWatchIsResumedWithoutLossOrDoubling(t *testing.T) {
 			synctest.Wait()
 		}
 		synctest.Wait()
-		if !r.agrees(m, "Pod", "ConfigMap", "Secret", "Event", "Node") {
+		if !r.agrees(m, agent.KindNamespace, "Pod", "ConfigMap", "Secret", "Event", "Node") {
 			t.Errorf("a watcher has %v", m.objects)
 		}
 		for _, wrong := range m.wrong {

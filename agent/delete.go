@@ -49,8 +49,11 @@ func (a *Agent) Delete(ctx context.Context, key store.Key, opts DeleteOptions) (
 		if e == nil {
 			return apierrors.NewNotFound(resource(key.Kind), key.Name)
 		}
-		if e.Source != opts.Source {
+		if e.Source != opts.Source && e.Source != sourceImplicit {
 			return owned(key.Kind, key.Name, e.Source)
+		}
+		if err := a.checkEmpty(key); err != nil {
+			return err
 		}
 		if err := checkPreconditions(key.Kind, e, opts.UID, opts.ResourceVersion); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -107,7 +108,7 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 		edits = append(edits, edit{key, &Entry{Key: key, Source: SourceAPI, Object: obj}})
 		k.eventsOf[about(obj)]++
 	}
-	snap, _ := (&Snapshot{}).edited(edits...)
+	snap, _ := (&Snapshot{}).edited(withNamespaces(&Snapshot{}, edits, time.Now())...)
 	snap.Revision = st.Revision
 	k.now.Store(snap)
 	return nil
@@ -174,7 +175,8 @@ func (k *keeper) replace(e *Entry) {
 
 // publish makes the next snapshot and tells the watches.
 func (k *keeper) publish(edits ...edit) {
-	next, changes := k.now.Load().edited(edits...)
+	before := k.now.Load()
+	next, changes := before.edited(withNamespaces(before, edits, time.Now())...)
 	k.now.Store(next)
 	for _, c := range changes {
 		if c.new == nil {

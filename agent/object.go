@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -19,39 +18,12 @@ func decodeStored(kind string, raw []byte) (Object, error) {
 	if err := json.Unmarshal(raw, obj); err != nil {
 		return nil, err
 	}
-	obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
+	say(kind, obj)
 	return obj, nil
-}
-
-func empty(kind string) Object {
-	switch kind {
-	case KindPod:
-		return &corev1.Pod{}
-	case KindConfigMap:
-		return &corev1.ConfigMap{}
-	case KindSecret:
-		return &corev1.Secret{}
-	case KindEvent:
-		return &corev1.Event{}
-	case KindNode:
-		return &corev1.Node{}
-	}
-	return nil
 }
 
 // about is the uid of the object that an event is about.
 func about(event Object) types.UID { return event.(*corev1.Event).InvolvedObject.UID }
-
-// resource is the kind as Kubernetes' errors name it.
-func resource(kind string) schema.GroupResource {
-	name := map[string]string{
-		KindPod: "pods", KindConfigMap: "configmaps", KindSecret: "secrets", KindNode: "nodes", KindEvent: "events",
-	}[kind]
-	if name == "" {
-		name = kind
-	}
-	return schema.GroupResource{Resource: name}
-}
 
 // withoutStatus is the object as it is stored.
 func withoutStatus(obj Object) Object {

@@ -32,7 +32,7 @@ func (a *Agent) planNew(w Want, opts ApplyOptions, old *Entry) (plan, error) {
 		}
 		completeDeletion(p)
 	}
-	entry := &Entry{Key: keyOf(w.Kind, obj), Source: opts.Source, Object: obj}
+	entry := &Entry{Key: KeyOf(w.Kind, obj), Source: opts.Source, Object: obj}
 	applied := Applied{Object: obj, Warnings: r.Warnings, Created: true, Changed: true}
 	if old == nil || w.Kind != KindPod {
 		return plan{Applied: applied, entry: entry}, nil
@@ -53,7 +53,7 @@ func (a *Agent) name(kind string, obj Object) error {
 			return nil
 		}
 		obj.SetName(obj.GetGenerateName() + utilrand.String(5))
-		if a.Snapshot().Get(keyOf(kind, obj)) != nil {
+		if a.Snapshot().Get(KeyOf(kind, obj)) != nil {
 			obj.SetName("")
 		}
 	}
@@ -62,7 +62,7 @@ func (a *Agent) name(kind string, obj Object) error {
 
 // given completes what a server gives, where a bridge has not.
 func given(kind string, obj Object) {
-	obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
+	say(kind, obj)
 	if obj.GetUID() == "" {
 		obj.SetUID(newUID())
 	}
@@ -77,13 +77,13 @@ func given(kind string, obj Object) {
 func newUID() types.UID { return types.UID(uuid.NewString()) }
 
 // planUpdate is for an object that is there.
-func (a *Agent) planUpdate(w Want, old *Entry, meta metav1.Object) (plan, error) {
+func (a *Agent) planUpdate(w Want, opts ApplyOptions, old *Entry, meta metav1.Object) (plan, error) {
 	r, err := a.cfg.Admitter.Admit(w.Kind, w.JSON, old.Object)
 	if err != nil {
 		return plan{}, err
 	}
 	obj := r.Object
-	obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(w.Kind))
+	say(w.Kind, obj)
 	keepStatus(obj, old.Object)
 	applied := Applied{Object: obj, Warnings: r.Warnings}
 	ends := false
@@ -93,14 +93,14 @@ func (a *Agent) planUpdate(w Want, old *Entry, meta metav1.Object) (plan, error)
 			applied.Warnings = append(applied.Warnings, fmt.Sprintf("pod %s/%s is being deleted: it will not stay", p.Namespace, p.Name))
 		}
 	}
-	if r.Change == admit.None && !ends {
+	if r.Change == admit.None && !ends && old.Source == opts.Source {
 		return plan{Applied: applied}, nil
 	}
 	if r.Change == admit.Spec && w.Kind == KindPod {
 		obj.SetGeneration(max(old.Object.GetGeneration()+1, meta.GetGeneration()))
 	}
 	entry := *old
-	entry.Object = obj
+	entry.Object, entry.Source = obj, opts.Source
 	applied.Changed = true
 	return plan{Applied: applied, entry: &entry}, nil
 }

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/podd-io/podd/agent/store"
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
@@ -119,11 +118,7 @@ func refKey(ref *poddv1.ObjectRef) (store.Key, error) {
 	if ref.GetKind() == "" || ref.GetName() == "" {
 		return store.Key{}, apierrors.NewBadRequest("ref: kind and name are needed")
 	}
-	key := store.Key{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
-	if key.Namespace == "" {
-		key.Namespace = metav1.NamespaceDefault
-	}
-	return key, nil
+	return keyFor(ref.Kind, ref.Namespace, ref.Name), nil
 }
 
 func (o *objects) Delete(ctx context.Context, req *poddv1.DeleteRequest) (*poddv1.DeleteResponse, error) {
@@ -174,9 +169,6 @@ func (o *objects) find(ctx context.Context, key store.Key) (*Entry, error) {
 	}
 	return nil, apierrors.NewNotFound(resource(key.Kind), key.Name)
 }
-
-// readKinds may be read and watched.
-func readKinds() []string { return append(applyKinds(), KindEvent, KindNode) }
 
 func checkRead(kinds ...string) error {
 	for _, kind := range kinds {

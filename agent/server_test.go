@@ -129,15 +129,17 @@ func TestDryRunChangesNothing(t *testing.T) {
 
 func TestCreateOnlyPreconditionsAndSources(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		resp, err := r.try(&poddv1.ApplyRequest{Source: "/etc/podd/manifests/a.yaml"}, configMap("cfg", nil))
+		resp, err := r.try(&poddv1.ApplyRequest{Source: "bridge:a"}, configMap("cfg", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = r.try(&poddv1.ApplyRequest{}, configMap("cfg", map[string]string{"a": "1"}))
-		refused(t, err, codes.FailedPrecondition, "/etc/podd/manifests/a.yaml")
+		refused(t, err, codes.FailedPrecondition, "bridge:a")
 		_, err = r.life.objects.Delete(t.Context(), &poddv1.DeleteRequest{Ref: ref("ConfigMap", "cfg")})
-		refused(t, err, codes.FailedPrecondition, "/etc/podd/manifests/a.yaml")
-		mine := "/etc/podd/manifests/a.yaml"
+		refused(t, err, codes.FailedPrecondition, "bridge:a")
+		_, err = r.try(&poddv1.ApplyRequest{Source: "/etc/podd/manifests/a.yaml"}, configMap("other", nil))
+		refused(t, err, codes.InvalidArgument, "files of the manifests directory")
+		mine := "bridge:a"
 		_, err = r.try(&poddv1.ApplyRequest{Source: mine, CreateOnly: true}, configMap("cfg", nil))
 		refused(t, err, codes.AlreadyExists, "cfg")
 		var meta metav1.PartialObjectMetadata
@@ -367,7 +369,7 @@ func TestAWatcherKnowsWhatIs(t *testing.T) {
 		r.delete("early", nil)
 		r.untilGone("early")
 		synctest.Wait()
-		if !r.agrees(m, "Pod", "ConfigMap", "Secret", "Event", "Node") {
+		if !r.agrees(m, agent.KindNamespace, "Pod", "ConfigMap", "Secret", "Event", "Node") {
 			t.Errorf("a watcher has %v", m.objects)
 		}
 		// It is told of a quiet world, and resumes where it was, in the next

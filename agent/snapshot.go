@@ -19,15 +19,6 @@ type Object interface {
 	runtime.Object
 }
 
-// The kinds that are served.
-const (
-	KindPod       = "Pod"
-	KindConfigMap = "ConfigMap"
-	KindSecret    = "Secret"
-	KindNode      = "Node"
-	KindEvent     = "Event"
-)
-
 // SourceAPI owns what was applied over gRPC.
 const SourceAPI = "api"
 

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/kubernetes/pkg/capabilities"
 )
@@ -72,6 +72,14 @@ func (a *Admitter) Admit(kind string, raw []byte, old runtime.Object) (Result, e
 		return admitConfigMap(raw, old)
 	case "Secret":
 		return admitSecret(raw, old)
+	case "PersistentVolumeClaim":
+		return admitClaim(raw, old)
+	case "RuntimeClass":
+		return admitRuntimeClass(raw, old)
+	case "PriorityClass":
+		return admitPriorityClass(raw, old)
+	case "Namespace":
+		return admitNamespace(raw, old)
 	}
 	return Result{}, apierrors.NewBadRequest(fmt.Sprintf("kind %q is not served", kind))
 }
@@ -81,7 +89,7 @@ func invalid(kind, name string, errs field.ErrorList) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind(kind).GroupKind(), name, errs)
+	return apierrors.NewInvalid(schema.FromAPIVersionAndKind(versionOf(kind), kind).GroupKind(), name, errs)
 }
 
 // noContext is for upstream functions that ask for a context and use it for

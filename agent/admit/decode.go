@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	nodev1 "k8s.io/api/node/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/conversion"
@@ -18,18 +20,34 @@ func decode(kind string, raw []byte, into Object) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("%s: %v", kind, err))
 	}
 	gvk := into.GetObjectKind().GroupVersionKind()
-	if gvk.Kind != kind || gvk.GroupVersion().String() != "v1" {
-		return apierrors.NewBadRequest(fmt.Sprintf("apiVersion and kind are %q and %q; they have to be \"v1\" and %q",
-			gvk.GroupVersion(), gvk.Kind, kind))
+	if version := versionOf(kind); gvk.Kind != kind || gvk.GroupVersion().String() != version {
+		return apierrors.NewBadRequest(fmt.Sprintf("apiVersion and kind are %q and %q; they have to be %q and %q",
+			gvk.GroupVersion(), gvk.Kind, version, kind))
 	}
 	if len(strict) > 0 {
 		return apierrors.NewBadRequest(fmt.Sprintf("%s %s: strict decoding error: %s", kind, nameOf(into), list(strict)))
 	}
-	if into.GetNamespace() == "" {
+	if into.GetNamespace() == "" && !clusterWide(kind) {
 		into.SetNamespace(metav1.NamespaceDefault)
 	}
 	into.SetManagedFields(nil) // nobody here keeps them up to date
 	return nil
+}
+
+// versionOf is the apiVersion of a kind.
+func versionOf(kind string) string {
+	switch kind {
+	case "RuntimeClass":
+		return nodev1.SchemeGroupVersion.String()
+	case "PriorityClass":
+		return schedulingv1.SchemeGroupVersion.String()
+	}
+	return "v1"
+}
+
+// clusterWide kinds have no namespace.
+func clusterWide(kind string) bool {
+	return kind == "RuntimeClass" || kind == "PriorityClass" || kind == "Namespace"
 }
 
 func nameOf(obj metav1.Object) string {

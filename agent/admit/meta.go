@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/podd-io/podd/pod"
 )
 
 // validName gives an object whose name is to be generated a stand-in for it,
@@ -54,13 +56,13 @@ func checkUID(obj metav1.Object) field.ErrorList {
 // annotationPrefix is podd's own.
 const annotationPrefix = "podd.io/"
 
-// metaWarnings tells what podd does not do about metadata. It has no
-// annotations of its own yet, so that each one that claims to be is a mistake.
+// metaWarnings tells what podd does not do about metadata.
 func metaWarnings(obj metav1.Object) []string {
 	at := field.NewPath("metadata")
 	var out []string
 	for key := range obj.GetAnnotations() {
-		if strings.HasPrefix(key, annotationPrefix) {
+		known := key == pod.LogMaxSizeAnnotation || key == pod.LogMaxFilesAnnotation
+		if strings.HasPrefix(key, annotationPrefix) && !known {
 			out = append(out, fmt.Sprintf("%s: this podd does not know the annotation", at.Child("annotations").Key(key)))
 		}
 	}

@@ -39,6 +39,14 @@ func For(kind string) Layout {
 		return nodeLayout()
 	case "Image":
 		return imageLayout()
+	case "Namespace":
+		return namespaceLayout()
+	case "PersistentVolumeClaim":
+		return claimLayout()
+	case "RuntimeClass":
+		return runtimeClassLayout()
+	case "PriorityClass":
+		return priorityClassLayout()
 	}
 	return Layout{
 		Columns: []metav1.TableColumnDefinition{name(), column("Age")},
