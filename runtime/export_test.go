@@ -16,3 +16,14 @@ func CreateTask(ctx context.Context, c *Client, cfg pod.ContainerConfig) error {
 	_, err = c.newTask(ctx, cfg, ctr, c.containerFIFOs(cfg.ID, cfg.Container.Stdin, cfg.Container.TTY))
 	return err
 }
+
+// Pulling is how many wait for transfers of images.
+func Pulling(c *Client) int {
+	c.pulls.mu.Lock()
+	defer c.pulls.mu.Unlock()
+	n := 0
+	for _, fl := range c.pulls.all {
+		n += fl.waiters
+	}
+	return n
+}

@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/testbed"
 )
 
@@ -249,6 +250,9 @@ func TestPullShared(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+	for runtime.Pulling(bed.Client) < 4 { // had the first left alone, its transfer would have ended
+		goruntime.Gosched()
 	}
 	leave()
 	close(l.hold)

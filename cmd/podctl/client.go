@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -114,41 +112,6 @@ func (c *client) list(ctx context.Context, k kind, namespace, labels, fields str
 		objects = append(objects, object)
 	}
 	return objects, nil
-}
-
-// change is one answer of a watch.
-type change struct {
-	kind   poddv1.WatchResponse_Type
-	object *unstructured.Unstructured // nil for SYNCED and BOOKMARK
-}
-
-// watch tells of every change until seen says that it is done or fails, or the
-// stream ends.
-func (c *client) watch(ctx context.Context, req *poddv1.WatchRequest, seen func(change) (done bool, err error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := c.objects.Watch(ctx, req)
-	if err != nil {
-		return err
-	}
-	for {
-		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return errors.New("podd ended the watch")
-		}
-		if err != nil {
-			return err
-		}
-		ch := change{kind: resp.GetType()}
-		if resp.GetObject() != nil {
-			if ch.object, err = decode(resp.GetObject()); err != nil {
-				return err
-			}
-		}
-		if done, err := seen(ch); done || err != nil {
-			return err
-		}
-	}
 }
 
 // decode is an object of the API as Kubernetes' tools take it.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -86,7 +85,11 @@ func writeSides(ctx context.Context, c *client, dir string, after *unstructured.
 		return err
 	}
 	name := strings.Join([]string{"v1", after.GetKind(), after.GetNamespace(), after.GetName()}, ".")
-	if err == nil {
+	if err != nil {
+		before = nil
+	}
+	mask(before, after)
+	if before != nil {
 		after.SetResourceVersion(before.GetResourceVersion()) // every change has one
 		if err := writeSide(filepath.Join(dir, "LIVE", name), before); err != nil {
 			return err
@@ -96,27 +99,44 @@ func writeSides(ctx context.Context, c *client, dir string, after *unstructured.
 }
 
 func writeSide(path string, o *unstructured.Unstructured) error {
-	text, err := yaml.Marshal(masked(o).Object)
+	text, err := yaml.Marshal(o.Object)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, text, 0o600)
 }
 
-// masked has no values of a Secret, but tells whether they differ.
-func masked(o *unstructured.Unstructured) *unstructured.Unstructured {
-	data, ok := o.Object["data"].(map[string]any)
-	if o.GetKind() != "Secret" || !ok {
-		return o
+// mask hides the values of a Secret, and tells only which of them change: a
+// digest of one that is easy to guess would give it away. before is nil for a
+// new one.
+func mask(before, after *unstructured.Unstructured) {
+	if after.GetKind() != "Secret" {
+		return
 	}
-	o = o.DeepCopy()
-	hidden := map[string]any{}
-	for key, value := range data {
-		digest := sha256.Sum256(fmt.Append(nil, o.GetUID(), value))
-		hidden[key] = fmt.Sprintf("*** (%x)", digest[:4])
+	var was map[string]any
+	if before != nil {
+		was, _, _ = unstructured.NestedMap(before.Object, "data")
 	}
-	o.Object["data"] = hidden
-	return o
+	becomes, _, _ := unstructured.NestedMap(after.Object, "data")
+	if was != nil {
+		before.Object["data"] = masked(was, becomes, "before")
+	}
+	if becomes != nil {
+		after.Object["data"] = masked(becomes, was, "after")
+	}
+}
+
+// masked are the values of one side; those that differ from the other side's
+// say which side they are.
+func masked(own, other map[string]any, side string) map[string]any {
+	hidden := make(map[string]any, len(own))
+	for key, value := range own {
+		hidden[key] = "***"
+		if there, found := other[key]; found && there != value {
+			hidden[key] = "*** (" + side + ")"
+		}
+	}
+	return hidden
 }
 
 // compare runs the program that compares; its exit code 1 is a difference.

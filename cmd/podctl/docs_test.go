@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,6 +32,38 @@ func TestDocsAreCurrent(t *testing.T) {
 	}
 	if !bytes.Equal(got, want.Bytes()) {
 		t.Error("docs/podctl.md is not what the commands are: run make generate")
+	}
+}
+
+// TestDifferencesAreOfVerbs holds the tables of docs/kubectl.md to the verbs
+// that there are, and that there are not.
+func TestDifferencesAreOfVerbs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/kubectl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(text), "## Verb by verb")
+	there, missing, found := strings.Cut(tables, "## Verbs that are not there")
+	if !found {
+		t.Fatal("docs/kubectl.md has no table of the verbs that are not there")
+	}
+	verbs := map[string]bool{}
+	for _, cmd := range newRoot(&session{}).Commands() {
+		verbs[cmd.Name()] = true
+	}
+	inFirstCells := regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|")
+	for part, want := range map[string]bool{there: true, missing: false} {
+		cells := inFirstCells.FindAllStringSubmatch(part, -1)
+		if len(cells) == 0 {
+			t.Error("a table of docs/kubectl.md has no verbs")
+		}
+		for _, cell := range cells {
+			for name := range strings.SplitSeq(cell[1], ", ") {
+				if name = strings.Trim(name, "`"); verbs[name] != want {
+					t.Errorf("docs/kubectl.md says that the verb %s is there: %t", name, want)
+				}
+			}
+		}
 	}
 }
 

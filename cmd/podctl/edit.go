@@ -25,7 +25,7 @@ func newEdit(s *session) *cobra.Command {
 		Short: "Change an object in an editor",
 		Long: "Change an object in an editor: $KUBE_EDITOR, else $EDITOR, else vi. What is refused is opened again with\n" +
 			"the reason; a file that is saved empty, or as it was, ends the editing. An object that others changed\n" +
-			"meanwhile is refused.",
+			"meanwhile is refused. A text that is refused and given up is kept in a file.",
 		Example:           "  podctl edit configmap site\n  KUBE_EDITOR=nano podctl edit pod/web",
 		ValidArgsFunction: s.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,10 +67,10 @@ func runEdit(ctx context.Context, s *session, t target) error {
 		}
 		if len(bytes.TrimSpace(edited)) == 0 || bytes.Equal(edited, original) || complaint != "" && bytes.Equal(edited, text) {
 			fmt.Fprintln(s.errOut, "Edit cancelled, no changes made.")
-			if complaint != "" {
-				return errors.New("the last version was refused: " + complaint)
+			if complaint == "" {
+				return nil
 			}
-			return nil
+			return errors.Join(keepText(s, text), errors.New("the last version was refused: "+complaint))
 		}
 		refusal := applyEdited(ctx, s, c, before, edited)
 		if refusal == nil {
@@ -129,6 +129,21 @@ func inEditor(ctx context.Context, s *session, text []byte, complaint string) ([
 		}
 	}
 	return kept, nil
+}
+
+// keepText writes a text that was not stored into a file of its own, and says
+// where it is.
+func keepText(s *session, text []byte) error {
+	f, err := os.CreateTemp(s.getenv("TMPDIR"), "podctl-edit-*.yaml") // of mode 0600: it may be a Secret
+	if err != nil {
+		return fmt.Errorf("keep the edited text: %w", err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("keep the edited text: %w", err)
+	}
+	fmt.Fprintf(s.errOut, "A copy of your changes has been stored to %q\n", f.Name())
+	return nil
 }
 
 // applyEdited applies one object in the place of the one that was read.

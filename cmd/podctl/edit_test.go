@@ -23,10 +23,7 @@ func editing(t *testing.T, w *world, what, script string) (out string, code int)
 	}
 	tm := &terminal{session: serve(t, w)}
 	tm.session.getenv = func(name string) string {
-		if name == "KUBE_EDITOR" {
-			return editor
-		}
-		return ""
+		return map[string]string{"KUBE_EDITOR": editor, "TMPDIR": dir}[name]
 	}
 	code = tm.command("podctl edit "+what, "")
 	return tm.out.String(), code
@@ -67,6 +64,11 @@ func TestEditIsRefused(t *testing.T) {
 	if code != 1 || !strings.Contains(out, "# Error from server (Conflict): Operation cannot be fulfilled on configmaps") || !strings.Contains(out, "Edit cancelled") {
 		t.Errorf("%q [%d]", out, code)
 	}
+	_, said, _ := strings.Cut(out, "A copy of your changes has been stored to \"")
+	path, _, _ := strings.Cut(said, "\"")
+	if kept, err := os.ReadFile(path); err != nil || !strings.Contains(string(kept), "added: \"1\"") {
+		t.Errorf("kept %q: %v", kept, err)
+	}
 }
 
 var diffHead = regexp.MustCompile(`(?m)^(! )?(diff |---|\+\+\+|@@).*\n`)
@@ -76,10 +78,11 @@ func TestDiff(t *testing.T) {
 		input, want string
 		code        int
 	}{
-		"nothing":     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, annotations: {same: \"yes\"}}", "", 1},
-		"new":         {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fresh}\ndata: {a: b}", "+data:\n+  a: b\n", 1},
-		"a secret":    {"apiVersion: v1\nkind: Secret\nmetadata: {name: hidden}\ndata: {password: aHVudGVyMg==}", "+  password: '*** (", 1},
-		"what is bad": {"kind: [", "! error: STDIN: document 1", 2},
+		"nothing":          {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, annotations: {same: \"yes\"}}", "", 1},
+		"new":              {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fresh}\ndata: {a: b}", "+data:\n+  a: b\n", 1},
+		"a secret":         {"apiVersion: v1\nkind: Secret\nmetadata: {name: hidden}\ndata: {password: aHVudGVyMg==}", "+  password: '***'\n", 1},
+		"a changed secret": {"apiVersion: v1\nkind: Secret\nmetadata: {name: token}\ndata: {password: bmV3, added: aHVudGVyMg==}", "-  password: '*** (before)'\n+  added: '***'\n+  password: '*** (after)'\n", 1},
+		"what is bad":      {"kind: [", "! error: STDIN: document 1", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()

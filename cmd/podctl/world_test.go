@@ -275,7 +275,11 @@ func (f fakeObjects) Watch(req *poddv1.WatchRequest, stream poddv1.Objects_Watch
 	f.mu.Lock()
 	initial, seen := slices.Clone(f.objects), len(f.history)
 	f.mu.Unlock()
-	send := func(kind poddv1.WatchResponse_Type, object *unstructured.Unstructured) error {
+	resumed := req.FromRevision != nil
+	if resumed {
+		initial, seen = nil, int(req.GetFromRevision())
+	}
+	send := func(kind poddv1.WatchResponse_Type, object *unstructured.Unstructured, revision int) error {
 		if !matches(object, req.GetKinds(), req.GetNamespace(), req.GetLabelSelector(), req.GetFieldSelector()) {
 			return nil
 		}
@@ -283,23 +287,25 @@ func (f fakeObjects) Watch(req *poddv1.WatchRequest, stream poddv1.Objects_Watch
 		if err != nil {
 			return err
 		}
-		return stream.Send(&poddv1.WatchResponse{Type: kind, Object: encoded})
+		return stream.Send(&poddv1.WatchResponse{Type: kind, Object: encoded, Revision: uint64(revision)})
 	}
 	for _, object := range initial {
-		if err := send(poddv1.WatchResponse_TYPE_ADDED, object); err != nil {
+		if err := send(poddv1.WatchResponse_TYPE_ADDED, object, seen); err != nil {
 			return err
 		}
 	}
-	if err := stream.Send(&poddv1.WatchResponse{Type: poddv1.WatchResponse_TYPE_SYNCED}); err != nil {
-		return err
+	if !resumed {
+		if err := stream.Send(&poddv1.WatchResponse{Type: poddv1.WatchResponse_TYPE_SYNCED, Revision: uint64(seen)}); err != nil {
+			return err
+		}
 	}
 	for {
 		f.mu.Lock()
 		steps, news := slices.Clone(f.history[seen:]), f.news
-		seen = len(f.history)
 		f.mu.Unlock()
 		for _, s := range steps {
-			if err := send(s.kind, s.object); err != nil {
+			seen++
+			if err := send(s.kind, s.object, seen); err != nil {
 				return err
 			}
 		}

@@ -58,13 +58,13 @@ func TestOtherKinds(t *testing.T) {
 		"spec":   map[string]any{"unschedulable": true},
 		"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "False"}}},
 	}
-	class := map[string]any{"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": map[string]any{"name": "crun"}}
+	other := map[string]any{"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"name": "w"}}
 	for kind, test := range map[string]struct {
 		object map[string]any
 		want   []any
 	}{
-		"Node":         {node, []any{"n", "NotReady,SchedulingDisabled", "a,b", "<unknown>", ""}},
-		"RuntimeClass": {class, []any{"crun", "<unknown>"}},
+		"Node":   {node, []any{"n", "NotReady,SchedulingDisabled", "a,b", "<unknown>", ""}},
+		"Widget": {other, []any{"w", "<unknown>"}},
 	} {
 		table, err := For(kind).Table([]*unstructured.Unstructured{{Object: test.object}}, now)
 		if err != nil {
