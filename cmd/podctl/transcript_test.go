@@ -108,12 +108,20 @@ func words(line string) []string {
 // it.
 func serve(t *testing.T, w *world) session {
 	t.Helper()
+	return serveWith(t, func(server *grpc.Server) {
+		poddv1.RegisterObjectsServer(server, fakeObjects{world: w})
+		poddv1.RegisterStreamsServer(server, fakeStreams{world: w})
+		poddv1.RegisterImagesServer(server, fakeImages{world: w})
+		poddv1.RegisterNodeServer(server, fakeNode{world: w})
+	})
+}
+
+// serveWith serves what register registers.
+func serveWith(t *testing.T, register func(*grpc.Server)) session {
+	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
-	poddv1.RegisterObjectsServer(server, fakeObjects{world: w})
-	poddv1.RegisterStreamsServer(server, fakeStreams{world: w})
-	poddv1.RegisterImagesServer(server, fakeImages{world: w})
-	poddv1.RegisterNodeServer(server, fakeNode{world: w})
+	register(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
