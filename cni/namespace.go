@@ -41,17 +41,40 @@ func isNamespace(path string) bool {
 }
 
 // namespaceID tells a namespace from every other one, before and after a boot
-// too: the kernel gives inode numbers anew.
+// too. Inode numbers are given anew, also within one boot; the kernel's cookie
+// of a network namespace is not (SO_NETNS_COOKIE, Linux 5.14).
 func namespaceID(path string) (string, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return "", fmt.Errorf("look at network namespace: %w", err)
-	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s/%d", strings.TrimSpace(string(boot)), st.Ino), nil
+	var id uint64
+	err = away(func() error {
+		if err := enter(path); err != nil {
+			return err
+		}
+		id, err = cookie()
+		return err
+	})
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		var st unix.Stat_t
+		err = unix.Stat(path, &st)
+		id = st.Ino
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at network namespace: %w", err)
+	}
+	return fmt.Sprintf("%s/%d", strings.TrimSpace(string(boot)), id), nil
+}
+
+// cookie is that of the thread's network namespace.
+func cookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }
 
 func makeNamespace(path string) error {

@@ -169,8 +169,16 @@ func forContainer(req *poddv1.LogsRequest, name string) *poddv1.LogsRequest {
 	}
 }
 
-// read copies one container's log to w until its end.
+// read copies one container's log to w until its end. One that is followed goes
+// on when podd is restarted, unless so many bytes only were asked for.
 func read(ctx context.Context, c *client, req *poddv1.LogsRequest, w io.Writer) error {
+	if req.GetFollow() && req.LimitBytes == nil {
+		return followLog(ctx, c, req, w)
+	}
+	return readOnce(ctx, c, req, w)
+}
+
+func readOnce(ctx context.Context, c *client, req *poddv1.LogsRequest, w io.Writer) error {
 	stream, err := c.streams.Logs(ctx, req)
 	if err != nil {
 		return err

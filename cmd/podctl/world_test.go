@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -343,6 +344,13 @@ func (f fakeStreams) Logs(req *poddv1.LogsRequest, stream poddv1.Streams_LogsSer
 	if !found {
 		return refusal(codes.InvalidArgument, apierrors.NewBadRequest(fmt.Sprintf(
 			"container %q in pod %q is waiting to start: ContainerCreating", req.GetContainer(), req.GetPod().GetName())).Status())
+	}
+	if req.GetTimestamps() {
+		stamped := ""
+		for line := range strings.Lines(text) {
+			stamped += "1999-12-31T23:59:59Z " + line
+		}
+		text = stamped
 	}
 	// In pieces that don't end with lines; when followed, at times of each
 	// container's own.
