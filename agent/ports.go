@@ -148,6 +148,9 @@ type ImageStore interface {
 	// images and pins them. name is for an archive that has none in it. An
 	// archive that does not arrive whole leaves nothing behind.
 	Import(ctx context.Context, archive io.Reader, name string) ([]pod.StoredImage, error)
+	// Pulling tells how far the transfer of an image is, in bytes; total is 0
+	// while it is not known, and grows as more of the image is.
+	Pulling(ctx context.Context, ref string) (done, total int64, err error)
 	// Remove removes an image's name, or all names of an image given by id, and
 	// tells which went.
 	Remove(ctx context.Context, name string) ([]string, error)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,12 +51,47 @@ func (i *images) Pull(req *poddv1.PullRequest, stream grpc.ServerStreamingServer
 		return apierrors.NewBadRequest("platform: not supported yet; images are pulled for the host's own")
 	}
 	ctx := stream.Context()
-	got, err := i.a.cfg.Images.Pull(ctx, pod.PullConfig{Ref: req.Name, Policy: corev1.PullAlways})
-	if err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var got pod.Image
+	pulled := make(chan error, 1)
+	go func() {
+		var err error
+		got, err = i.a.cfg.Images.Pull(ctx, pod.PullConfig{Ref: req.Name, Policy: corev1.PullAlways})
+		pulled <- err
+	}()
+	if err := i.follow(ctx, req.Name, stream, pulled); err != nil {
 		return err
 	}
 	i.a.hint("") // pods may wait for it
 	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}}})
+}
+
+// progressEvery is how often a caller is told how far a pull is.
+const progressEvery = 200 * time.Millisecond
+
+// follow tells how far a pull is until it has ended. It returns when it has,
+// also if the caller has gone.
+func (i *images) follow(ctx context.Context, ref string, stream grpc.ServerStreamingServer[poddv1.PullResponse], pulled <-chan error) error {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	var told *poddv1.PullResponse
+	for {
+		select {
+		case err := <-pulled:
+			return err
+		case <-tick.C:
+		}
+		done, total, err := i.a.cfg.ImageStore.Pulling(ctx, ref)
+		if err != nil || total == 0 {
+			continue // the pull itself tells what is wrong
+		}
+		now := &poddv1.PullResponse{BytesDone: done, BytesTotal: total}
+		if !proto.Equal(now, told) {
+			told = now
+			_ = stream.Send(now) // the call's context ends with its caller
+		}
+	}
 }
 
 // Import loads an archive that comes in pieces.

@@ -272,7 +272,22 @@ func TestImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := pull.Recv(); err != nil || got.Image.Names[0] != "remote:1" {
+		if got, err := pull.Recv(); err != nil || got.Image.GetNames()[0] != "remote:1" {
+			t.Errorf("%v %v", got, err)
+		}
+		r.world.Slow(func(k pod.Kind) time.Duration {
+			if k == pod.PullImage {
+				return time.Second
+			}
+			return 0
+		})
+		if pull, err = r.life.images.Pull(t.Context(), &poddv1.PullRequest{Name: "remote:1"}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := pull.Recv(); err != nil || got.BytesDone != 8 || got.BytesTotal != 16 {
+			t.Errorf("how far it is: %v %v", got, err)
+		}
+		if got, err := pull.Recv(); err != nil || got.Image.GetNames()[0] != "remote:1" { // nothing is told twice
 			t.Errorf("%v %v", got, err)
 		}
 		list, err := r.life.images.List(t.Context(), &poddv1.ImagesListRequest{})

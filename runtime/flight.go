@@ -34,15 +34,31 @@ type flight struct {
 	cancel  context.CancelFunc
 	waiters int // guarded by flights.mu
 	done    chan struct{}
+	parts   *progress
 	// image and err are set before done is closed.
 	image pod.Image
 	err   error
 }
 
+// fetchFunc is a transfer, which tells of the image's parts.
+type fetchFunc func(context.Context, *progress) (pod.Image, error)
+
+// progressOf is that of a transfer of a name; nil when there is none.
+func (f *flights) progressOf(name string) *progress {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, fl := range f.all {
+		if key.name == name {
+			return fl.parts
+		}
+	}
+	return nil
+}
+
 // join waits for the transfer of a key, which it starts with fetch if none is
 // under way. The transfer is cancelled when the last who waits for it leaves,
 // and join returns once it has ended then.
-func (f *flights) join(ctx context.Context, key flightKey, fetch func(context.Context) (pod.Image, error)) (pod.Image, error) {
+func (f *flights) join(ctx context.Context, key flightKey, fetch fetchFunc) (pod.Image, error) {
 	fl := f.enter(ctx, key, fetch)
 	select {
 	case <-fl.done:
@@ -55,7 +71,7 @@ func (f *flights) join(ctx context.Context, key flightKey, fetch func(context.Co
 	return fl.image, fl.err
 }
 
-func (f *flights) enter(ctx context.Context, key flightKey, fetch func(context.Context) (pod.Image, error)) *flight {
+func (f *flights) enter(ctx context.Context, key flightKey, fetch fetchFunc) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl := f.all[key]; fl != nil {
@@ -63,14 +79,14 @@ func (f *flights) enter(ctx context.Context, key flightKey, fetch func(context.C
 		return fl
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	fl := &flight{cancel: cancel, waiters: 1, done: make(chan struct{})}
+	fl := &flight{cancel: cancel, waiters: 1, done: make(chan struct{}), parts: &progress{}}
 	if f.all == nil {
 		f.all = map[flightKey]*flight{}
 	}
 	f.all[key] = fl
 	go func() {
 		defer cancel()
-		fl.image, fl.err = fetch(life)
+		fl.image, fl.err = fetch(life, fl.parts)
 		f.remove(key, fl)
 		close(fl.done)
 	}()

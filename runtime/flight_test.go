@@ -17,7 +17,7 @@ type transfer struct {
 	begun, done, ended int
 }
 
-func (tr *transfer) fetch(ctx context.Context) (pod.Image, error) {
+func (tr *transfer) fetch(ctx context.Context, _ *progress) (pod.Image, error) {
 	tr.add(&tr.begun)
 	defer tr.add(&tr.ended)
 	select {

@@ -60,8 +60,8 @@ func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
 			Message: fmt.Sprintf("Container image %q is not present with pull policy of Never", cfg.Ref),
 		}
 	}
-	img, err := i.pulls.join(ctx, flightOf(name, cfg.Secrets), func(ctx context.Context) (pod.Image, error) {
-		return i.fetch(ctx, name, cfg.Secrets)
+	img, err := i.pulls.join(ctx, flightOf(name, cfg.Secrets), func(ctx context.Context, parts *progress) (pod.Image, error) {
+		return i.fetch(ctx, name, cfg.Secrets, parts)
 	})
 	if err != nil {
 		return pod.Image{}, pullFailure(cfg.Ref, err)
@@ -71,7 +71,7 @@ func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
 
 // fetch tries the credentials that fit, in order, and none only if there are
 // none, as a kubelet does.
-func (i Images) fetch(ctx context.Context, name string, secrets [][]byte) (pod.Image, error) {
+func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts *progress) (pod.Image, error) {
 	if err := i.slots.Acquire(ctx, 1); err != nil {
 		return pod.Image{}, err
 	}
@@ -94,6 +94,7 @@ func (i Images) fetch(ctx context.Context, name string, secrets [][]byte) (pod.I
 		img, err := i.cd.Pull(ctx, name,
 			containerd.WithPullUnpack,
 			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
+			containerd.WithImageHandlerWrapper(parts.watch),
 			containerd.WithResolver(i.resolver(ctx, name, cred)))
 		if err == nil {
 			return i.describe(ctx, img)

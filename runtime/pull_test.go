@@ -284,3 +284,29 @@ func TestPullCancelled(t *testing.T) {
 		t.Errorf("images %v, %v", all, err)
 	}
 }
+
+// TestPullProgress: how far a transfer is, is known while it is under way.
+func TestPullProgress(t *testing.T) {
+	bed, l := testbed.New(t), newLibrary(t)
+	ref, _ := l.push(t, "app:v1")
+	l.hold = make(chan struct{})
+	pulled := make(chan error, 1)
+	go func() {
+		_, err := bed.Images.Pull(t.Context(), pod.PullConfig{Ref: ref, Secrets: [][]byte{secret(t, l.host(), user, password)}})
+		pulled <- err
+	}()
+	for l.blobs.Load() == 0 {
+		goruntime.Gosched()
+	}
+	done, total, err := bed.Images.Pulling(t.Context(), ref)
+	if err != nil || done <= 0 || done >= total { // the manifest is there, a layer is not
+		t.Errorf("%d of %d bytes, %v", done, total, err)
+	}
+	close(l.hold)
+	if err := <-pulled; err != nil {
+		t.Error(err)
+	}
+	if done, total, err := bed.Images.Pulling(t.Context(), ref); done != 0 || total != 0 || err != nil {
+		t.Errorf("afterwards %d of %d bytes, %v", done, total, err)
+	}
+}

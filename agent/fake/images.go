@@ -71,6 +71,11 @@ func (x Images) Import(_ context.Context, archive io.Reader, name string) ([]pod
 	return all, nil
 }
 
+// Pulling implements agent.ImageStore: half of it is always there.
+func (x Images) Pulling(_ context.Context, ref string) (done, total int64, err error) {
+	return int64(len(ref)), 2 * int64(len(ref)), nil
+}
+
 // Remove implements agent.ImageStore.
 func (x Images) Remove(_ context.Context, name string) ([]string, error) {
 	w := x.s.world

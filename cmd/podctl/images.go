@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
-	"github.com/podd-io/podd/cmd/podctl/table"
 )
 
 func newImages(s *session) *cobra.Command {
@@ -84,6 +83,11 @@ func (s *session) importArchive(ctx context.Context, c *client, path, name strin
 		}
 		defer f.Close()
 		archive = f
+		if info, err := f.Stat(); err == nil && info.Size() > 0 {
+			m := s.meter(path)
+			defer m.end()
+			archive = &metered{Reader: f, m: m, total: info.Size()}
+		}
 	}
 	images, err := c.importImages(ctx, archive, name)
 	if err != nil {
@@ -183,7 +187,8 @@ func (s *session) pull(ctx context.Context, c *client, name, platform string) er
 	if err != nil {
 		return err
 	}
-	said := ""
+	m := s.meter(name)
+	defer m.end()
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -193,23 +198,12 @@ func (s *session) pull(ctx context.Context, c *client, name, platform string) er
 			return err
 		}
 		if image := resp.GetImage(); image != nil {
+			m.end()
 			fmt.Fprintf(s.out, "image %q pulled\n", imageNames(image)[0])
 			continue
 		}
-		if text := progress(resp); text != said {
-			fmt.Fprintf(s.errOut, "%s: %s\n", name, text)
-			said = text
-		}
+		m.show(resp.GetBytesDone(), resp.GetBytesTotal())
 	}
-}
-
-// progress is how far a pull is, in tenths, so that it is said ten times.
-func progress(resp *poddv1.PullResponse) string {
-	if resp.GetBytesTotal() <= 0 {
-		return "looking"
-	}
-	tenths := resp.GetBytesDone() * 10 / resp.GetBytesTotal()
-	return fmt.Sprintf("%d%% of %s", tenths*10, table.Size(resp.GetBytesTotal()))
 }
 
 // imageNames are what an image is called, at least by its id.

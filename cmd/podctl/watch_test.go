@@ -112,6 +112,8 @@ func TestAWatchGoesOn(t *testing.T) {
 				if got := strings.Join(told, ", "); got != c.told {
 					t.Errorf("told: %s", got)
 				}
+				script.mu.Lock()
+				defer script.mu.Unlock()
 				if got := strings.Join(script.asked, " "); got != c.asked {
 					t.Errorf("asked from: %s", got)
 				}
