@@ -107,8 +107,12 @@ func (f *deleteFlags) run(ctx context.Context, s *session) error {
 		if f.timeout == 0 {
 			p = s.waitAtMost(-1)
 		}
+		shown := s.waitFor(deleted...)
+		defer shown.end()
 		for _, r := range deleted {
-			if err := c.await(ctx, r, p, gone(r)); err != nil {
+			err := c.await(ctx, r, p, gone(r))
+			shown.over(r)
+			if err != nil {
 				wrong = append(wrong, timedOut(err, r))
 			}
 		}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -51,7 +54,59 @@ func (m *meter) show(done, total int64) {
 	if len(line) >= m.width { // the end tells more than the beginning
 		line = line[len(line)-m.width+1:]
 	}
-	fmt.Fprintf(m.out, "\r\033[K%s", line)
+	m.draw(line)
+}
+
+// draw draws a line in the place of the one before.
+func (m *meter) draw(line string) {
+	fmt.Fprintf(m.out, "\r\033[K%s", line[:min(len(line), max(m.width-1, 0))])
+}
+
+// waiting shows on a terminal what is still waited for. In a pipe it shows
+// nothing: each end is said as it comes.
+type waiting struct {
+	mu    sync.Mutex
+	m     *meter
+	total int
+	left  []ref
+}
+
+// waitFor begins with all of them.
+func (s *session) waitFor(refs ...ref) *waiting {
+	w := &waiting{m: s.meter("waiting"), total: len(refs), left: slices.Clone(refs)}
+	w.show()
+	return w
+}
+
+// over tells that one of them need not be waited for any more.
+func (w *waiting) over(r ref) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = slices.DeleteFunc(w.left, func(l ref) bool { return l.String() == r.String() && l.namespace == r.namespace })
+	w.show()
+}
+
+func (w *waiting) show() {
+	if w.m.width == 0 {
+		return
+	}
+	w.m.end()
+	if len(w.left) == 0 {
+		return
+	}
+	names := make([]string, 0, len(w.left))
+	for _, r := range w.left {
+		names = append(names, r.String())
+	}
+	w.m.said = fmt.Sprintf("waiting for %d of %d: %s", len(w.left), w.total, strings.Join(names, ", "))
+	w.m.draw(w.m.said)
+}
+
+// end takes the line away.
+func (w *waiting) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.m.end()
 }
 
 // end takes a drawn line away: what follows takes its place.

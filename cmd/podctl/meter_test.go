@@ -26,3 +26,21 @@ func TestMeter(t *testing.T) {
 		}
 	}
 }
+
+func TestWaiting(t *testing.T) {
+	for width, want := range map[int]string{
+		0:   "",
+		100: "\r\x1b[Kwaiting for 2 of 2: pods/a, pods/b\r\x1b[K\r\x1b[Kwaiting for 1 of 2: pods/b\r\x1b[K",
+		20:  "\r\x1b[Kwaiting for 2 of 2:\r\x1b[K\r\x1b[Kwaiting for 1 of 2:\r\x1b[K",
+	} {
+		var out bytes.Buffer
+		a, b := ref{kind: kindNamed("Pod"), name: "a"}, ref{kind: kindNamed("Pod"), name: "b"}
+		w := &waiting{m: &meter{out: &out, width: width}, total: 2, left: []ref{a, b}}
+		w.show()
+		w.over(a)
+		w.over(b)
+		if got := out.String(); got != want {
+			t.Errorf("%d columns: %q", width, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,14 @@ func failure(pod *corev1.Pod) error {
 	return nil
 }
 
+func refsOf(objects []*unstructured.Unstructured) []ref {
+	refs := make([]ref, 0, len(objects))
+	for _, o := range objects {
+		refs = append(refs, refOf(o))
+	}
+	return refs
+}
+
 // outcome is what became of a pod that was waited for.
 type outcome struct {
 	ref  ref
@@ -56,18 +65,19 @@ func (s *session) awaitReady(ctx context.Context, c *client, objects []*unstruct
 		p = s.waitAtMost(-1)
 	}
 	var outcomes []*outcome
-	var waiting sync.WaitGroup
-	for _, object := range objects {
-		if object.GetKind() != "Pod" {
-			continue
-		}
+	var running sync.WaitGroup
+	pods := slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { return o.GetKind() != "Pod" })
+	shown := s.waitFor(refsOf(pods)...)
+	for _, object := range pods {
 		o := &outcome{ref: refOf(object)}
 		outcomes = append(outcomes, o)
-		waiting.Go(func() {
+		running.Go(func() {
 			o.err = c.await(ctx, o.ref, p, readyOrDone(o.ref, object.GetGeneration(), &o.last))
+			shown.over(o.ref)
 		})
 	}
-	waiting.Wait()
+	running.Wait()
+	shown.end()
 	failed := false
 	for _, o := range outcomes {
 		if o.err == nil {

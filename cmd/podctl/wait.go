@@ -70,6 +70,8 @@ func (f *waitFlags) run(ctx context.Context, s *session) error {
 func (f *waitFlags) waitAll(ctx context.Context, s *session, c *client, refs []ref, ask func(ref) verdict) error {
 	p := s.waitAtMost(f.timeout)
 	var wrong []error
+	shown := s.waitFor(refs...)
+	defer shown.end()
 	for _, r := range refs {
 		var last *unstructured.Unstructured
 		verdict := ask(r)
@@ -79,15 +81,15 @@ func (f *waitFlags) waitAll(ctx context.Context, s *session, c *client, refs []r
 			}
 			return verdict(object)
 		})
+		shown.end() // for what is said
 		if err != nil {
 			wrong = append(wrong, timedOut(err, r))
-			continue
-		}
-		if last != nil {
+		} else if last != nil {
 			if err := said(s.out, last, "condition met"); err != nil {
 				return err
 			}
 		}
+		shown.over(r)
 	}
 	return errors.Join(wrong...)
 }
