@@ -325,3 +325,30 @@ func TestACopyThatBreaksOff(t *testing.T) {
 		}
 	})
 }
+
+// TestACallerOfCopyOutGoes: the reading ends with it.
+func TestACallerOfCopyOutGoes(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.world.Store("files", fake.Program{Files: map[string]string{"/a": strings.Repeat("x", 10<<20)}}) // more than is on its way
+		r.apply(podNamed("web", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "files" }))
+		r.untilReady("web")
+		ctx, cancel := context.WithCancel(t.Context())
+		stream, err := r.life.streams.CopyOut(ctx, &poddv1.CopyOutRequest{Pod: &poddv1.PodRef{Name: "web"}, Path: "/a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // nobody reads: the copy waits
+		cancel()
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if status.Code(err) != codes.Canceled {
+			t.Errorf("the stream ends with %v", err)
+		}
+		r.pass(time.Minute) // what it left would keep the bubble from ending
+		r.untilReady("web")
+	})
+}

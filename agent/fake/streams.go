@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,8 +62,12 @@ func (c Containers) CopyOut(ctx context.Context, id, path string, w io.Writer) e
 	if !ok {
 		return &pod.Failure{Kind: pod.NotFound, Message: path + ": no such file or directory"}
 	}
-	_, err = io.WriteString(w, text)
-	return err
+	for piece := range slices.Chunk([]byte(text), 1024) {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CopyIn implements agent.Files: a file takes the place of the archive.
