@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -76,15 +77,20 @@ func runEdit(ctx context.Context, s *session, t target) error {
 		if refusal == nil {
 			return nil
 		}
+		if errors.Is(refusal, errChanged) { // what was edited is out of date: it can't be mended in the editor
+			return errors.Join(keepText(s, edited), refusal)
+		}
 		complaint, _ = s.describeFailure(refusal)
 		text = edited
 	}
 }
 
-// editable is an object as people edit it: its status is podd's.
+// editable is an object as people edit it: its status, and the revision that
+// this moves on, are podd's.
 func editable(o *unstructured.Unstructured) ([]byte, error) {
 	o = o.DeepCopy()
 	unstructured.RemoveNestedField(o.Object, "status")
+	unstructured.RemoveNestedField(o.Object, "metadata", "resourceVersion")
 	return yaml.Marshal(o.Object)
 }
 
@@ -146,6 +152,34 @@ func keepText(s *session, text []byte) error {
 	return nil
 }
 
+var errChanged = errors.New("it was changed by somebody else meanwhile: edit it again")
+
+// replace applies after in the place of before. That podd has written another
+// status meanwhile, which pods get often, is no change.
+func (c *client) replace(ctx context.Context, before, after *unstructured.Unstructured) ([]*poddv1.ApplyResult, error) {
+	was, err := editable(before)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		r := refOf(before)
+		now, err := c.get(ctx, ref{kind: r.kind, namespace: r.namespace, name: r.name})
+		if err != nil {
+			return nil, err
+		}
+		if is, err := editable(now); err != nil || !bytes.Equal(is, was) {
+			return nil, errors.Join(err, errChanged)
+		}
+		after.SetResourceVersion("")
+		results, err := c.apply(ctx, &poddv1.ApplyRequest{Preconditions: []*poddv1.Preconditions{{
+			Uid: string(now.GetUID()), ResourceVersion: now.GetResourceVersion(),
+		}}}, []*unstructured.Unstructured{after})
+		if st, answered := grpcStatus(err); !answered || st.Code() != codes.Aborted {
+			return results, err
+		}
+	}
+}
+
 // applyEdited applies one object in the place of the one that was read.
 func applyEdited(ctx context.Context, s *session, c *client, before *unstructured.Unstructured, text []byte) error {
 	docs, err := manifest.Read(bytes.NewReader(text), "the edited file")
@@ -162,9 +196,7 @@ func applyEdited(ctx context.Context, s *session, c *client, before *unstructure
 	if after.GetKind() != before.GetKind() || after.GetName() != before.GetName() || after.GetNamespace() != before.GetNamespace() {
 		return errors.New("kind, name and namespace can't be edited: they say which object it is")
 	}
-	results, err := c.apply(ctx, &poddv1.ApplyRequest{Preconditions: []*poddv1.Preconditions{{
-		Uid: string(before.GetUID()), ResourceVersion: before.GetResourceVersion(),
-	}}}, []*unstructured.Unstructured{after})
+	results, err := c.replace(ctx, before, after)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -59,9 +60,9 @@ func TestEdit(t *testing.T) {
 func TestEditIsRefused(t *testing.T) {
 	w := newWorld()
 	fill(t, w)
-	w.refuses = refusal(codes.Aborted, apierrors.NewConflict(resourceOf("configmaps"), "settings", os.ErrExist).Status())
+	w.refuses = refusal(codes.FailedPrecondition, apierrors.NewForbidden(resourceOf("configmaps"), "settings", os.ErrExist).Status())
 	out, code := editing(t, w, "cm settings", `[ $n = 0 ] && sed -i 's/^data:/data:\n  added: "1"/' $1 || grep '^# Error' $1`)
-	if code != 1 || !strings.Contains(out, "# Error from server (Conflict): Operation cannot be fulfilled on configmaps") || !strings.Contains(out, "Edit cancelled") {
+	if code != 1 || !strings.Contains(out, "# Error from server (Forbidden): configmaps") || !strings.Contains(out, "Edit cancelled") {
 		t.Errorf("%q [%d]", out, code)
 	}
 	_, said, _ := strings.Cut(out, "A copy of your changes has been stored to \"")
@@ -101,5 +102,43 @@ func TestDiff(t *testing.T) {
 	tm.session.getenv = func(name string) string { return map[string]string{"KUBECTL_EXTERNAL_DIFF": "true"}[name] }
 	if code := tm.command("podctl diff -f -", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fresh}"); code != 0 || tm.out.Len() > 0 {
 		t.Errorf("a program that sees no difference: [%d] %s", code, tm.out.String())
+	}
+}
+
+// TestEditOfWhatOthersChange: a status is podd's to change; anything else makes
+// what was edited out of date, and the text is kept.
+func TestEditOfWhatOthersChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(map[string]any)
+		code      int
+		says      string
+	}{
+		"its status": {func(o map[string]any) { o["status"] = map[string]any{"phase": "Running"} }, 0, "pod/web edited"},
+		"its labels": {func(o map[string]any) {
+			o["metadata"].(map[string]any)["labels"] = map[string]any{"new": "label"}
+		}, 1, "changed by somebody else meanwhile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			fill(t, w)
+			fifo := filepath.Join(t.TempDir(), "fifo")
+			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			go func() { // while the editor reads the FIFO
+				f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+				if err == nil {
+					w.change("Pod", "web", c.meanwhile)
+					f.Close()
+				}
+			}()
+			out, code := editing(t, w, "pod web", `cat `+fifo+`; sed -i 's/^metadata:/metadata:\n  finalizers: [a.example\/b]/' $1`)
+			if code != c.code || !strings.Contains(out, c.says) {
+				t.Errorf("%q [%d]", out, code)
+			}
+			if c.code != 0 && !strings.Contains(out, "A copy of your changes has been stored to") {
+				t.Errorf("the text is lost: %q", out)
+			}
+		})
 	}
 }
