@@ -12,6 +12,7 @@ import (
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/podd-io/podd/agent/admit"
+	"github.com/podd-io/podd/pod"
 )
 
 // planNew is for an object whose name is free, or taken by one of another uid:
@@ -31,6 +32,7 @@ func (a *Agent) planNew(w Want, opts ApplyOptions, old *Entry) (plan, error) {
 			return plan{}, err
 		}
 		completeDeletion(p)
+		p.Status = pod.NewStatus(p)
 	}
 	entry := &Entry{Key: KeyOf(w.Kind, obj), Source: opts.Source, Object: obj}
 	applied := Applied{Object: obj, Warnings: r.Warnings, Created: true, Changed: true}

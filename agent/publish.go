@@ -73,6 +73,9 @@ func (a *Agent) remove(ctx context.Context, key pod.Key) error {
 		if err != nil {
 			return fmt.Errorf("the pod that takes the place of %s: %w", e.Key, err)
 		}
+		if p, ok := obj.(*corev1.Pod); ok {
+			p.Status = pod.NewStatus(p)
+		}
 		next := &Entry{Key: e.Key, Source: e.Next.Source, Object: obj}
 		if err := a.keeper.commit([]*Entry{next}, nil, forget); err != nil {
 			return err

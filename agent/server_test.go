@@ -117,7 +117,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 		if err != nil || resp.Results[0].Change != poddv1.ApplyResult_CHANGE_CREATED {
 			t.Fatalf("%v %v", resp, err)
 		}
-		if p := decodePod(t, resp.Results[0].Object); p.Spec.RestartPolicy != corev1.RestartPolicyAlways || p.UID == "" {
+		if p := decodePod(t, resp.Results[0].Object); p.Spec.RestartPolicy != corev1.RestartPolicyAlways || p.UID == "" || p.Status.Phase != corev1.PodPending || p.Status.QOSClass != corev1.PodQOSBestEffort {
 			t.Errorf("it is not defaulted: %+v", p)
 		}
 		r.pass(time.Minute)

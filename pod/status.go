@@ -7,6 +7,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// NewStatus is that of a pod nobody has looked at yet, as an API server gives it.
+func NewStatus(p *corev1.Pod) corev1.PodStatus {
+	return corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(p)}
+}
+
 // report computes the status from the memo, which by now holds everything.
 func (d *decision) report() {
 	d.learnPhase()
