@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
@@ -51,6 +52,8 @@ type Config struct {
 	// OOMKilled tells whether the kernel killed a process in a container's
 	// cgroup for want of memory. It is asked while the cgroup still exists.
 	OOMKilled func(cgroup string) bool
+	// Checked is told of every image that is not found sound; nil for nobody.
+	Checked func(pod.ImageCheck)
 }
 
 // Client drives one containerd in one namespace. It outlives restarts of
@@ -61,6 +64,7 @@ type Client struct {
 	log   *zap.Logger
 	pulls flights
 	slots *semaphore.Weighted
+	trust trust
 
 	mu    sync.Mutex
 	pumps map[string]*pump     // by container id; guarded by mu
@@ -89,6 +93,7 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 		pumps: map[string]*pump{},
 		owner: map[string]types.UID{},
 		known: map[string]described{},
+		trust: trust{sound: map[digest.Digest]bool{}},
 	}
 	if err := c.check(ctx); err != nil {
 		return nil, errors.Join(err, cd.Close())

@@ -76,7 +76,7 @@ func (c *Client) dropSnapshot(ctx context.Context, id string) {
 // held against its user.
 func (c *Client) imageFor(ctx context.Context, cfg pod.ContainerConfig) (containerd.Image, error) {
 	ref := cfg.Container.Image
-	img, err := c.find(ctx, ref)
+	img, err := c.Find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -96,16 +96,20 @@ func (c *Client) imageFor(ctx context.Context, cfg pod.ContainerConfig) (contain
 }
 
 // NewSnapshot prepares a container's file system, of an image that it unpacks
-// if need be. One that an earlier, interrupted try left is made anew.
+// if need be, and that it looks at first if podd has doubts in it. One that an
+// earlier, interrupted try left is made anew.
 func (c *Client) NewSnapshot(id string, img containerd.Image) containerd.NewContainerOpts {
 	prepare := containerd.WithNewSnapshot(id, img)
 	return func(ctx context.Context, cd *containerd.Client, rec *containers.Container) error {
+		if err := c.assure(ctx, img); err != nil {
+			return err
+		}
 		err := prepare(ctx, cd, rec)
 		switch {
 		case errdefs.IsAlreadyExists(err):
 			err = cd.SnapshotService(rec.Snapshotter).Remove(ctx, id)
 		case errdefs.IsNotFound(err):
-			err = img.Unpack(ctx, rec.Snapshotter)
+			err = img.Unpack(ctx, rec.Snapshotter, durably)
 		default:
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/diff"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -94,6 +95,7 @@ func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts 
 		img, err := i.cd.Pull(ctx, name,
 			containerd.WithPullUnpack,
 			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
+			containerd.WithUnpackOpts([]containerd.UnpackOpt{durably}),
 			containerd.WithImageHandlerWrapper(parts.watch),
 			containerd.WithResolver(i.resolver(ctx, name, cred)))
 		if err == nil {
@@ -102,6 +104,15 @@ func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts 
 		failed = append(failed, err)
 	}
 	return pod.Image{}, errors.Join(failed...)
+}
+
+// durably has every layer on disk before it counts as unpacked, and fetches the
+// content of those that are unpacked already, which Verify needs. A containerd
+// before 2.0 does not sync: Verify finds what a power cut did there.
+func durably(_ context.Context, u *containerd.UnpackConfig) error {
+	u.ApplyOpts = append(u.ApplyOpts, diff.WithSyncFs(true))
+	u.FetchAllContent = true
+	return nil
 }
 
 // pullFailure is in a kubelet's words. A registry that can't be reached, or
@@ -133,15 +144,15 @@ func unavailable(err error) bool {
 	return errors.As(err, &answer) && (answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests)
 }
 
-// find looks an image up by the reference as a pod writes it. It is nil when
-// it isn't here.
-func (c *Client) find(ctx context.Context, ref string) (containerd.Image, error) {
+// Find looks an image up by the reference as a pod writes it. It is nil when
+// it isn't here, or damaged beyond use.
+func (c *Client) Find(ctx context.Context, ref string) (containerd.Image, error) {
 	name, err := Normalize(ref)
 	if err != nil {
 		return nil, nil // pulling it will say what is wrong with the name
 	}
 	img, err := c.cd.GetImage(c.Context(ctx), name)
-	if errdefs.IsNotFound(err) {
+	if errdefs.IsNotFound(err) || err == nil && img.Labels()[labelDamaged] != "" {
 		c.forgetImage(name)
 		return nil, nil
 	}

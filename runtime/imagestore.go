@@ -172,7 +172,7 @@ func (i Images) discard(ctx context.Context, imported []images.Image) {
 }
 
 func (i Images) unpackOne(ctx context.Context, img containerd.Image) (pod.StoredImage, error) {
-	if err := img.Unpack(ctx, i.cfg.Snapshotter); err != nil {
+	if err := img.Unpack(ctx, i.cfg.Snapshotter, durably); err != nil {
 		return pod.StoredImage{}, fmt.Errorf("unpack %s: %w", img.Name(), err)
 	}
 	config, err := img.Config(ctx)

@@ -97,7 +97,7 @@ func (c *Client) container(rec containersapi.Container, proc *tasktypes.Process)
 func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]pod.Image, error) {
 	out := map[string]pod.Image{}
 	for _, ref := range slices.Compact(slices.Sorted(slices.Values(refs))) {
-		img, err := c.find(ctx, ref)
+		img, err := c.Find(ctx, ref)
 		if err != nil {
 			return nil, Failure(fmt.Errorf("look for image %s: %w", ref, err), "")
 		}

@@ -35,6 +35,7 @@ type library struct {
 	blobs  atomic.Int32 // requests for blobs
 	status atomic.Int32 // answered instead, if it is not 0
 	hold   chan struct{}
+	layer  string // the digest of the last image's
 }
 
 const user, password = "me", "secret"
@@ -85,6 +86,7 @@ func (l *library) push(t *testing.T, repo string) (ref, digest string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.layer = digestOf(t, layers[0])
 	layer, err := layers[0].Compressed()
 	if err != nil {
 		t.Fatal(err)

@@ -120,12 +120,12 @@ func start(ctx context.Context, ctr containerd.Container) error {
 }
 
 // pauseImage imports the built-in image if containerd does not have it (any
-// more). It never goes to the network.
+// more), or a damaged one. It never goes to the network.
 func (s *Sandboxes) pauseImage(ctx context.Context) (containerd.Image, error) {
 	s.image.Lock()
 	defer s.image.Unlock()
-	img, err := s.cd.GetImage(ctx, pause.ImageName)
-	if !errdefs.IsNotFound(err) {
+	img, err := s.rt.Find(ctx, pause.ImageName)
+	if img != nil || err != nil {
 		return img, err
 	}
 	archive, err := pause.Archive()
