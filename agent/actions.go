@@ -87,6 +87,7 @@ func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action) (*pod.P
 		return nil, c.Sandboxes.Remove(ctx, key.UID, act.ID)
 	case pod.PullImage:
 		_, err := c.Images.Pull(ctx, *act.Pull)
+		a.noteFetch()
 		return nil, err
 	case pod.CreateContainer:
 		return nil, c.Containers.Create(ctx, *act.Container)

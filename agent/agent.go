@@ -41,6 +41,12 @@ type Config struct {
 	Facts func() pod.Node
 	// Record is told of every finished action.
 	Record func(kind pod.Kind, took time.Duration, err error)
+	// Disks tell how full they are; Collection says what is removed when.
+	Disks      Disks
+	Collection pod.CollectPolicy
+	// Collected is told of everything that was removed for that: "image" or
+	// "log", and why.
+	Collected func(what, reason string)
 	// Working tells whether the runtime answers.
 	Working func(context.Context) error
 	// Version is for Node.Version; ConfigYAML for Node.Config.
@@ -73,6 +79,8 @@ type Agent struct {
 	ready   atomic.Bool
 	// taken is closed when the known pods are taken up.
 	taken chan struct{}
+	// fetched has room for one word that something was fetched.
+	fetched chan struct{}
 	// life is set by Run, before workers start.
 	life context.Context
 
@@ -96,6 +104,7 @@ func New(cfg Config) (*Agent, error) {
 		keeper:  newKeeper(cfg.Store, cfg.Log),
 		turns:   newTurns(cfg.Limits),
 		taken:   make(chan struct{}),
+		fetched: make(chan struct{}, 1),
 		seats:   map[types.UID]*corev1.Pod{},
 		workers: map[types.UID]*worker{},
 	}, nil
@@ -135,6 +144,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		parts.Go(func() { a.sweep(ctx) })
 		parts.Go(func() { a.keepEvents(ctx) })
 		parts.Go(func() { a.watchNode(ctx) })
+		parts.Go(func() { a.collect(ctx) })
 		<-ctx.Done()
 	}
 	a.ready.Store(false)

@@ -23,6 +23,9 @@ type letters struct {
 	conditions []corev1.PodCondition
 	// answers are told once the conditions are on disk.
 	answers []chan<- error
+	// dropLogs is why the logs of the pod, if it is finished, are to go; empty
+	// for no reason.
+	dropLogs string
 }
 
 // outcome is how an action ended.
@@ -56,6 +59,14 @@ func (m *mailbox) conditions(all []corev1.PodCondition, answer chan<- error) {
 	m.mu.Lock()
 	m.got.conditions = append(m.got.conditions, all...)
 	m.got.answers = append(m.got.answers, answer)
+	m.mu.Unlock()
+	m.hint()
+}
+
+// dropLogs asks to have the logs go, if the pod is finished.
+func (m *mailbox) dropLogs(why string) {
+	m.mu.Lock()
+	m.got.dropLogs = why
 	m.mu.Unlock()
 	m.hint()
 }

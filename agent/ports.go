@@ -116,6 +116,8 @@ type Logs interface {
 	// ctx ends or done is closed and everything is read.
 	Read(ctx context.Context, w io.Writer, opts pod.LogOptions) error
 	Remove(ctx context.Context, key pod.Key) error
+	// Size is what a pod's logs take on disk, in bytes; 0 when it has none.
+	Size(ctx context.Context, key pod.Key) (int64, error)
 }
 
 // Prober runs network probes from the host.
@@ -152,6 +154,19 @@ type ImageStore interface {
 	// while it is not known, and grows as more of the image is.
 	Pulling(ctx context.Context, ref string) (done, total int64, err error)
 	// Remove removes an image's name, or all names of an image given by id, and
-	// tells which went.
-	Remove(ctx context.Context, name string) ([]string, error)
+	// tells which went. needed are references, with who needs each: an image that
+	// one of them leads to stays, and that is a conflict.
+	Remove(ctx context.Context, name string, needed map[string]string) ([]string, error)
+	// Unneeded lists the images that are not pinned, that no container was made
+	// from, and that none of the references leads to.
+	Unneeded(ctx context.Context, needed map[string]string) ([]pod.StoredImage, error)
+	// Verify holds images on disk against their digests and tells of each; with
+	// repair it mends what it can. No names are all images.
+	Verify(ctx context.Context, names []string, repair bool, tell func(pod.ImageCheck) error) error
+}
+
+// Disks tell how full the file systems are that podd fills.
+type Disks interface {
+	Images(ctx context.Context) (pod.FileSystem, error)
+	Logs(ctx context.Context) (pod.FileSystem, error)
 }

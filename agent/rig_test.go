@@ -51,6 +51,7 @@ var (
 	_ agent.Prober     = fake.Prober{}
 	_ agent.Observer   = fake.Observer{}
 	_ agent.Host       = fake.Host{}
+	_ agent.Disks      = fake.Disks{}
 )
 
 // rig is a world, a disk, and one podd after the other on them.
@@ -61,7 +62,9 @@ type rig struct {
 	// backing is disk, or a store of its own.
 	backing fake.Backing
 	limits  agent.Limits
-	log     *zap.Logger
+	// logMaxAge is how long logs of finished pods are kept.
+	logMaxAge time.Duration
+	log       *zap.Logger
 
 	working func(context.Context) error
 
@@ -135,7 +138,9 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Observer: s.Observer(), Host: s.Host(),
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
-		Limits: r.limits, Log: r.log,
+		Disks: s.Disks(), Collected: func(string, string) {},
+		Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge},
+		Limits:     r.limits, Log: r.log,
 	}
 }
 

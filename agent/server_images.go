@@ -135,9 +135,44 @@ func (i *images) Remove(ctx context.Context, req *poddv1.RemoveRequest) (*poddv1
 	if req.Name == "" {
 		return nil, apierrors.NewBadRequest("name: it is needed")
 	}
-	names, err := i.a.cfg.ImageStore.Remove(ctx, req.Name)
+	var needed map[string]string
+	if !req.Force {
+		needed = i.a.neededImages()
+	}
+	names, err := i.a.cfg.ImageStore.Remove(ctx, req.Name, needed)
 	if err != nil {
 		return nil, err
 	}
 	return &poddv1.RemoveResponse{Names: names}, nil
+}
+
+// Prune removes what nobody needs. What could not be removed is told, after
+// everything else was.
+func (i *images) Prune(ctx context.Context, req *poddv1.PruneRequest) (*poddv1.PruneResponse, error) {
+	all, err := i.a.cfg.ImageStore.Unneeded(ctx, i.a.neededImages())
+	if err != nil || req.DryRun {
+		return &poddv1.PruneResponse{Images: wireImages(all)}, err
+	}
+	var gone []pod.StoredImage
+	var wrong []error
+	for _, img := range all {
+		_, err := i.a.cfg.ImageStore.Remove(ctx, img.ID, i.a.neededImages())
+		if err == nil {
+			gone = append(gone, img)
+		}
+		wrong = append(wrong, err)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return &poddv1.PruneResponse{Images: wireImages(gone)}, nil
+}
+
+// Verify tells of each image as it is looked at.
+func (i *images) Verify(req *poddv1.VerifyRequest, stream grpc.ServerStreamingServer[poddv1.VerifyResponse]) error {
+	return i.a.cfg.ImageStore.Verify(stream.Context(), req.Names, req.Repair, func(c pod.ImageCheck) error {
+		return stream.Send(&poddv1.VerifyResponse{
+			Names: c.Names, State: poddv1.VerifyResponse_STATE_SOUND + poddv1.VerifyResponse_State(c.State), Findings: c.Findings,
+		})
+	})
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -38,8 +39,10 @@ type worker struct {
 	flight  map[pod.Subject]*flight
 	events  []pod.Event // not published yet
 	answers []chan<- error
-	gone    bool
-	trouble trouble
+	// dropLogs is why the logs of the finished pod are to go, once it was asked.
+	dropLogs string
+	gone     bool
+	trouble  trouble
 }
 
 // flight is an action under way.
@@ -106,6 +109,7 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.cfg.Facts(),
 		Refs:     refs(w.a.Snapshot(), p),
 		InFlight: slices.Sorted(maps.Keys(w.flight)),
+		DropLogs: w.dropLogs,
 	})
 	if err := w.persist(out.Memo, out.Status); err != nil {
 		// The decision never was: the next one will be the same.
@@ -157,6 +161,7 @@ func (w *worker) fold(now time.Time) {
 		w.memo = pod.WithCondition(w.memo, now, c)
 	}
 	w.answers = append(w.answers, got.answers...)
+	w.dropLogs = cmp.Or(got.dropLogs, w.dropLogs)
 }
 
 // note logs an action that failed. The core decides when it is tried again,

@@ -120,6 +120,19 @@ func (a *Agent) hint(uid types.UID) {
 	}
 }
 
+// dropLogs asks a finished pod's worker to remove its logs; it is false when
+// there is no such worker.
+func (a *Agent) dropLogs(uid string, why string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.workers[types.UID(uid)]
+	if w == nil {
+		return false
+	}
+	w.mail.dropLogs(why)
+	return true
+}
+
 // conditions passes conditions of somebody else's to a pod's worker and waits
 // until they are on disk.
 func (a *Agent) conditions(ctx context.Context, uid types.UID, all []corev1.PodCondition) error {

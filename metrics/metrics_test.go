@@ -49,7 +49,11 @@ func registry() *prometheus.Registry {
 		podIn(corev1.PodRunning, "web", 1, 0, 12), podIn(corev1.PodRunning, "db", 0), podIn("", "new"), podIn(corev1.PodFailed, "bad"),
 	}, Manifests: map[string]int{"applied": 3, "broken": 1, "waiting": 0}}
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(actions, newCollector(table(build, time.UnixMilli(1_700_000_000_250)), func() Snapshot { return snapshot }))
+	images := NewImages()
+	images.Collected("image", "space")
+	images.Collected("log", "age")
+	images.Damaged("repaired")
+	r.MustRegister(actions, images, newCollector(table(build, time.UnixMilli(1_700_000_000_250)), func() Snapshot { return snapshot }))
 	return r
 }
 
@@ -94,9 +98,9 @@ func TestServer(t *testing.T) {
 	var ready error
 	server, err := Listen("127.0.0.1:0", Config{
 		Snapshot: func() Snapshot { return Snapshot{} },
-		Actions:  NewActions(),
-		Ready:    func() error { return ready },
-		Log:      zaptest.NewLogger(t),
+		Actions:  NewActions(), Images: NewImages(),
+		Ready: func() error { return ready },
+		Log:   zaptest.NewLogger(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +158,7 @@ func get(t *testing.T, url string) (code int, body string) {
 func TestOneBadSeriesDoesNotHideTheOthers(t *testing.T) {
 	twins := Snapshot{Pods: []*corev1.Pod{podIn(corev1.PodRunning, "web", 1), podIn(corev1.PodRunning, "web", 1)}}
 	server, err := Listen("127.0.0.1:0", Config{
-		Snapshot: func() Snapshot { return twins }, Actions: NewActions(), Log: zaptest.NewLogger(t),
+		Snapshot: func() Snapshot { return twins }, Actions: NewActions(), Images: NewImages(), Log: zaptest.NewLogger(t),
 	})
 	if err != nil {
 		t.Fatal(err)

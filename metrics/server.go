@@ -23,6 +23,7 @@ type Config struct {
 	// Snapshot is asked once per scrape, from any goroutine.
 	Snapshot func() Snapshot
 	Actions  *Actions
+	Images   *Images
 	// Ready tells why podd is not ready to work, nil when it is.
 	Ready func() error
 	Log   *zap.Logger
@@ -81,6 +82,7 @@ func handler(cfg Config) http.Handler {
 	registry.MustRegister(
 		newCollector(table(cfg.Build, cfg.Started), cfg.Snapshot),
 		cfg.Actions,
+		cfg.Images,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

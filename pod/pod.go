@@ -30,6 +30,9 @@ type Input struct {
 	// not gone before they ended.
 	InFlight []Subject
 	Node     Node
+	// DropLogs is why the logs of the pod are to go if it is finished; empty to
+	// keep them as long as the pod.
+	DropLogs string
 }
 
 // Output is a decision.

@@ -137,12 +137,25 @@ func (d *decision) tearDown() {
 		d.want(Action{Kind: RemoveCgroup, Subject: SubjectCgroup, Reason: "nothing of the pod runs", Cgroup: &CgroupConfig{UID: d.pod.UID}})
 	}
 	if d.in.Deleted == nil {
+		d.collectLogs()
 		return
 	}
 	if seen.Logs && !seen.Files && len(seen.Volumes) == 0 {
 		d.want(Action{Kind: RemoveLogs, Subject: SubjectFiles, Reason: "the pod is deleted"})
 	}
 	d.out.Gone = !seen.Cgroup && !seen.Files && !seen.Logs && len(seen.Volumes) == 0 && len(d.in.InFlight) == 0
+}
+
+// collectLogs removes the logs of a finished pod when they are in the way.
+func (d *decision) collectLogs() {
+	if d.in.DropLogs == "" || !d.in.Seen.Logs {
+		return
+	}
+	d.tell("logs/collected", Event{
+		Type: corev1.EventTypeNormal, Reason: "LogsGarbageCollected",
+		Message: "Removed the logs of the finished pod: " + d.in.DropLogs,
+	})
+	d.want(Action{Kind: RemoveLogs, Subject: SubjectFiles, Reason: d.in.DropLogs})
 }
 
 // removeSandbox removes all sandboxes and the network, and says whether they

@@ -47,15 +47,15 @@ func TestImport(t *testing.T) {
 	if err != nil || len(seen) != 1 || seen["busybox:1.36"].ID != all[0].ID {
 		t.Errorf("observed %+v, %v, want id %s", seen, err, all[0].ID)
 	}
-	if gone, err := bed.Images.Remove(t.Context(), "busybox:1.36"); err != nil || !slices.Equal(gone, []string{"docker.io/library/busybox:1.36"}) {
+	if gone, err := bed.Images.Remove(t.Context(), "busybox:1.36", nil); err != nil || !slices.Equal(gone, []string{"docker.io/library/busybox:1.36"}) {
 		t.Errorf("removed %v, %v", gone, err)
 	}
 	short := strings.TrimPrefix(all[0].ID, "sha256:")[:12]
-	if gone, err := bed.Images.Remove(t.Context(), short); err != nil || !slices.Equal(gone, []string{"example.org/tools/box:v1"}) {
+	if gone, err := bed.Images.Remove(t.Context(), short, nil); err != nil || !slices.Equal(gone, []string{"example.org/tools/box:v1"}) {
 		t.Errorf("removed %v, %v", gone, err)
 	}
 	var failure *pod.Failure
-	if _, err := bed.Images.Remove(t.Context(), short); !errors.As(err, &failure) || failure.Kind != pod.NotFound {
+	if _, err := bed.Images.Remove(t.Context(), short, nil); !errors.As(err, &failure) || failure.Kind != pod.NotFound {
 		t.Errorf("removed what is not there: %v", err)
 	}
 	if left := blobs(t, bed); len(left) > 0 {

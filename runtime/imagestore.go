@@ -29,11 +29,7 @@ func (i Images) List(ctx context.Context) ([]pod.StoredImage, error) {
 	}
 	byID := map[string]*pod.StoredImage{}
 	for _, img := range imgs {
-		config, err := img.Config(ctx)
-		if err != nil {
-			continue // for another platform, or being fetched
-		}
-		id := config.Digest.String()
+		id := idOf(ctx, img).String()
 		if byID[id] == nil {
 			size, _ := img.Size(ctx)
 			byID[id] = &pod.StoredImage{ID: id, Size: size, CreatedAt: img.Metadata().CreatedAt}
@@ -45,6 +41,16 @@ func (i Images) List(ctx context.Context) ([]pod.StoredImage, error) {
 		out = append(out, *byID[id])
 	}
 	return out, nil
+}
+
+// idOf is the digest of an image's configuration, or, of one that has none for
+// this platform or has lost it, of what its name leads to.
+func idOf(ctx context.Context, img containerd.Image) digest.Digest {
+	config, err := img.Config(ctx)
+	if err != nil {
+		return img.Target().Digest
+	}
+	return config.Digest
 }
 
 func addName(s *pod.StoredImage, img containerd.Image) {
@@ -188,12 +194,20 @@ func (i Images) unpackOne(ctx context.Context, img containerd.Image) (pod.Stored
 	return stored, nil
 }
 
-// Remove removes an image's name, or all names of an image given by id.
-func (i Images) Remove(ctx context.Context, name string) ([]string, error) {
+// Remove removes an image's name, or all names of an image given by id, unless
+// one of the references in needed, each with who needs it, leads to one of
+// them.
+func (i Images) Remove(ctx context.Context, name string, needed map[string]string) ([]string, error) {
 	ctx = i.Context(ctx)
 	names, err := i.namesOf(ctx, name)
 	if err != nil {
 		return nil, Failure(err, "")
+	}
+	who := normalized(needed)
+	for _, n := range names {
+		if who[n] != "" {
+			return nil, &pod.Failure{Kind: pod.Conflict, Message: fmt.Sprintf("pod %s needs image %s", who[n], n)}
+		}
 	}
 	for _, n := range names {
 		err := i.cd.ImageService().Delete(ctx, n, images.SynchronousDelete())
@@ -203,6 +217,40 @@ func (i Images) Remove(ctx context.Context, name string) ([]string, error) {
 		i.forgetImage(n)
 	}
 	return names, nil
+}
+
+// normalized has the full names of references for keys; what is none leads to
+// no image.
+func normalized(needed map[string]string) map[string]string {
+	full := make(map[string]string, len(needed))
+	for ref, who := range needed {
+		if name, err := Normalize(ref); err == nil {
+			full[name] = who
+		}
+	}
+	return full
+}
+
+// Unneeded lists the images that are not pinned, that no container was made
+// from, that are not being fetched, and that none of the references leads to.
+func (i Images) Unneeded(ctx context.Context, needed map[string]string) ([]pod.StoredImage, error) {
+	who := normalized(needed)
+	recs, err := i.cd.ContainerService().List(i.Context(ctx))
+	if err != nil {
+		return nil, Failure(fmt.Errorf("list containers: %w", err), "")
+	}
+	for _, rec := range recs {
+		who[rec.Image] = rec.ID
+	}
+	all, err := i.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(img pod.StoredImage) bool {
+		return img.Pinned || slices.ContainsFunc(slices.Concat(img.Names, img.Digests), func(name string) bool {
+			return who[name] != "" || i.pulls.progressOf(name) != nil
+		})
+	}), nil
 }
 
 // namesOf are the records that a name, an id or the beginning of one leads to.
@@ -219,9 +267,9 @@ func (i Images) namesOf(ctx context.Context, name string) ([]string, error) {
 	var names []string
 	ids := map[string]bool{}
 	for _, img := range all {
-		config, err := img.Config(ctx)
-		if err == nil && idFits(config.Digest, name) {
-			ids[config.Digest.String()] = true
+		id := idOf(ctx, img)
+		if idFits(id, name) {
+			ids[id.String()] = true
 			names = append(names, img.Name())
 		}
 	}

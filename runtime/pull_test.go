@@ -193,7 +193,7 @@ func TestPull(t *testing.T) {
 		if img, err := pull(ref, secrets...); err != nil || img.ID != want {
 			t.Errorf("%s: pulled %+v, %v", name, img, err)
 		}
-		if _, err := bed.Images.Remove(t.Context(), ref); err != nil {
+		if _, err := bed.Images.Remove(t.Context(), ref, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

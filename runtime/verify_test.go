@@ -117,3 +117,89 @@ func TestVerifyLayerContent(t *testing.T) {
 		t.Error("verification did not end with its context")
 	}
 }
+
+// TestDoubt: after an unclean stop no container is made of a damaged layer; one
+// that something runs on is left as it is.
+func TestDoubt(t *testing.T) {
+	w := newWorld(t)
+	w.sandbox()
+	first := w.config(script("while :; do sleep 0.05; done"))
+	if err := w.Client.Create(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Client.Start(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	var found []pod.ImageCheck
+	w.Config.Checked = func(c pod.ImageCheck) { found = append(found, c) }
+	w.Restart(func() {})
+	w.Client.Doubt()
+	programs, _ := filepath.Glob(w.Path("lib", "containerd", "io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin/busybox"))
+	if err := os.Chmod(programs[0], 0o700); err != nil { // what runs would not survive worse
+		t.Fatal(err)
+	}
+	second := w.config(script("exit 7"))
+	second.ID, second.Attempt = pod.ID(w.pod.UID, "app", 1), 1
+	if err := w.Client.Create(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].State != pod.ImageDamaged || !strings.Contains(strings.Join(found[0].Findings, "\n"), "can't be unpacked anew while container app of pod") {
+		t.Errorf("found %+v", found)
+	}
+	for _, cfg := range []pod.ContainerConfig{first, second} {
+		if err := w.Client.Remove(t.Context(), cfg.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found = nil
+	if err := w.Client.Create(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].State != pod.ImageRepaired {
+		t.Errorf("found %+v", found)
+	}
+	if err := w.Client.Start(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(second.ID)
+	if seen := w.seen(second.ID); seen.ExitCode != 7 {
+		t.Errorf("it ended with %d", seen.ExitCode)
+	}
+	found = nil
+	if err := w.Images.VerifyOnce(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if err := w.Client.Remove(t.Context(), second.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnneeded: what is pinned, a container's, or a reference leads to, is
+// needed.
+func TestUnneeded(t *testing.T) {
+	bed, l := testbed.New(t), newLibrary(t)
+	spare, _ := l.push(t, "spare:v1")
+	wanted, digest := l.push(t, "wanted:v1")
+	byDigest := l.host() + "/wanted@" + digest
+	secrets := [][]byte{secret(t, l.host(), user, password)}
+	for _, ref := range []string{spare, wanted, byDigest} {
+		if _, err := bed.Images.Pull(t.Context(), pod.PullConfig{Ref: ref, Secrets: secrets}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := bed.Images.Import(t.Context(), bytes.NewReader(busyboxArchive(t, busybox)), ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{wanted, byDigest} {
+		needed := map[string]string{ref: "default/web", "not:a:name": "default/odd"}
+		got, err := bed.Images.Unneeded(t.Context(), needed)
+		if err != nil || len(got) != 1 || got[0].Names[0] != spare {
+			t.Errorf("%s: unneeded %+v, %v", ref, got, err)
+		}
+		_, err = bed.Images.Remove(t.Context(), ref, needed)
+		var failure *pod.Failure
+		if !errors.As(err, &failure) || failure.Kind != pod.Conflict || !strings.Contains(failure.Message, "pod default/web needs image "+ref) {
+			t.Errorf("remove: %v", err)
+		}
+	}
+}

@@ -77,13 +77,49 @@ func (x Images) Pulling(_ context.Context, ref string) (done, total int64, err e
 }
 
 // Remove implements agent.ImageStore.
-func (x Images) Remove(_ context.Context, name string) ([]string, error) {
+func (x Images) Remove(_ context.Context, name string, needed map[string]string) ([]string, error) {
 	w := x.s.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.images[name] == nil {
+	var gone []string
+	for ref, img := range w.images {
+		if ref != name && img.ID != name {
+			continue
+		}
+		if who := needed[ref]; who != "" {
+			return nil, &pod.Failure{Kind: pod.Conflict, Message: fmt.Sprintf("pod %s needs image %s", who, ref)}
+		}
+		gone = append(gone, ref)
+	}
+	if len(gone) == 0 {
 		return nil, &pod.Failure{Kind: pod.NotFound, Message: fmt.Sprintf("image %s: not found", name)}
 	}
-	delete(w.images, name)
-	return []string{name}, nil
+	for _, ref := range gone {
+		delete(w.images, ref)
+		w.imageDisk.Available += imageSize
+	}
+	return gone, nil
+}
+
+// Unneeded implements agent.ImageStore. Nothing here is pinned.
+func (x Images) Unneeded(ctx context.Context, needed map[string]string) ([]pod.StoredImage, error) {
+	all, err := x.List(ctx)
+	return slices.DeleteFunc(all, func(img pod.StoredImage) bool { return needed[img.Names[0]] != "" }), err
+}
+
+// Verify implements agent.ImageStore: all is sound.
+func (x Images) Verify(ctx context.Context, names []string, _ bool, tell func(pod.ImageCheck) error) error {
+	all, err := x.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, img := range all {
+		if len(names) > 0 && !slices.Contains(names, img.Names[0]) {
+			continue
+		}
+		if err := tell(pod.ImageCheck{Names: img.Names}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

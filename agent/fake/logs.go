@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/podd-io/podd/pod"
 )
 
@@ -110,13 +112,26 @@ func cut(data string, opts pod.LogOptions) string {
 	return data
 }
 
+// Size implements agent.Logs.
+func (x Logs) Size(_ context.Context, key pod.Key) (int64, error) {
+	w := x.s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	size := 0
+	for _, t := range w.of(key.UID).texts {
+		data, _ := t.from(0)
+		size += len(data)
+	}
+	return int64(size), nil
+}
+
 // Remove implements agent.Logs.
 func (x Logs) Remove(ctx context.Context, key pod.Key) error {
 	w := x.s.world
 	return x.s.effect(ctx, pod.RemoveLogs, key.UID, "files", func() error {
 		w.checkIdle(key.UID, "log")
-		if m := w.memo(key.UID); m != nil && !m.Deleting {
-			w.violate("%s: the logs are removed, and the pod is not deleted", key.Name)
+		if m := w.memo(key.UID); m != nil && !m.Deleting && m.Phase != corev1.PodSucceeded && m.Phase != corev1.PodFailed {
+			w.violate("%s: the logs are removed, and the pod is neither deleted nor finished", key.Name)
 		}
 		r := w.of(key.UID)
 		r.logs = false

@@ -41,6 +41,9 @@ func (s *Session) Prober() Prober         { return Prober{s} }
 func (s *Session) Observer() Observer     { return Observer{s} }
 func (s *Session) Host() Host             { return Host{s} }
 
+// Disks tell what Fill said, and what was removed since.
+func (s *Session) Disks() Disks { return Disks{s} }
+
 // Backing is what Store keeps things in.
 type Backing interface {
 	Load() (store.State, error)

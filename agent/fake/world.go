@@ -34,6 +34,8 @@ type World struct {
 	reboots  int
 	wrong    []string
 	node     *corev1.Node
+	// imageDisk and logDisk are how full the disks are; of no size until Fill.
+	imageDisk, logDisk pod.FileSystem
 }
 
 // remains is all that exists of one pod.

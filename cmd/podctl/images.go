@@ -21,11 +21,11 @@ func newImages(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "images",
 		Aliases: []string{"image"},
-		Short:   "List, import, pull and remove images",
+		Short:   "List, import, pull, verify and remove images",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newImagesList(s), newImagesImport(s), newImagesPull(s), newImagesRemove(s))
+	cmd.AddCommand(newImagesList(s), newImagesImport(s), newImagesPull(s), newImagesRemove(s), newImagesPrune(s), newImagesVerify(s))
 	return cmd
 }
 
@@ -132,7 +132,8 @@ func (c *client) importImages(ctx context.Context, archive io.Reader, name strin
 }
 
 func newImagesRemove(s *session) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:               "rm IMAGE...",
 		Aliases:           []string{"remove"},
 		Short:             "Remove images, or names of them",
@@ -146,7 +147,7 @@ func newImagesRemove(s *session) *cobra.Command {
 			defer c.close()
 			var wrong []error
 			for _, name := range args {
-				resp, err := c.images.Remove(cmd.Context(), &poddv1.RemoveRequest{Name: name})
+				resp, err := c.images.Remove(cmd.Context(), &poddv1.RemoveRequest{Name: name, Force: force})
 				wrong = append(wrong, err)
 				for _, gone := range resp.GetNames() {
 					fmt.Fprintf(s.out, "image %q deleted\n", gone)
@@ -155,6 +156,8 @@ func newImagesRemove(s *session) *cobra.Command {
 			return errors.Join(wrong...)
 		},
 	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "also if a pod needs it")
+	return cmd
 }
 
 func newImagesPull(s *session) *cobra.Command {

@@ -44,7 +44,10 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store) (agent.Config, e
 		Record: func(kind pod.Kind, took time.Duration, err error) {
 			d.actions.Done(string(kind), took, err != nil)
 		},
-		Working: p.containers.Ready,
+		Disks:      disks{p.containers, d.cfg.LogDir},
+		Collection: d.cfg.collection(),
+		Collected:  d.images.Collected,
+		Working:    p.containers.Ready,
 		Version: agent.Version{
 			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
 			Runtime: p.ociRuntime, Cgroup: cgroup.Version(),

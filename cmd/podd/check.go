@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -37,6 +38,12 @@ func (c Config) check() error {
 	wrong("log-max-size", checkLogSize(c.LogMaxSize))
 	wrong("log-max-files", positive(c.LogMaxFiles))
 	wrong("log-instances", positive(c.LogInstances))
+	wrong("finished-pod-log-max-age", checkAge(c.LogMaxAge))
+	wrong("image-gc-high-threshold", percent(c.ImageGCHigh))
+	wrong("image-gc-low-threshold", percent(c.ImageGCLow))
+	wrong("image-gc-low-threshold", below(c.ImageGCLow, c.ImageGCHigh))
+	wrong("image-minimum-gc-age", checkAge(c.ImageMinAge))
+	wrong("image-maximum-gc-age", checkAge(c.ImageMaxAge))
 	wrong("listen", checkListen(c.Listen))
 	wrong("metrics-listen", checkHostPort(c.MetricsListen))
 	wrong("containerd", checkContainerd(c.Containerd))
@@ -95,6 +102,45 @@ func positive(n int) error {
 		return fmt.Errorf("%d is not a positive number", n)
 	}
 	return nil
+}
+
+func percent(n int) error {
+	if n < 0 || n > 100 {
+		return fmt.Errorf("%d is not a percentage from 0 to 100", n)
+	}
+	return nil
+}
+
+// below is a kubelet's rule too.
+func below(low, high int) error {
+	if low >= high {
+		return fmt.Errorf("%d is not below image-gc-high-threshold, which is %d", low, high)
+	}
+	return nil
+}
+
+func checkAge(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is no duration, such as 30m or 168h", text)
+	}
+	return nil
+}
+
+// collection is the policy that the configuration, which was checked, says.
+func (c Config) collection() pod.CollectPolicy {
+	age := func(text string) time.Duration {
+		d, _ := time.ParseDuration(text)
+		return d
+	}
+	p := pod.CollectPolicy{
+		High: c.ImageGCHigh, Low: c.ImageGCLow,
+		MinAge: age(c.ImageMinAge), MaxAge: age(c.ImageMaxAge), LogMaxAge: age(c.LogMaxAge),
+	}
+	if p.High == 100 {
+		p.High = 0 // as in a kubelet, never
+	}
+	return p
 }
 
 func oneOf(value string, allowed ...string) error {

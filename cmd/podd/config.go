@@ -26,6 +26,11 @@ type Config struct {
 	LogMaxSize          string             `json:"log-max-size"`
 	LogMaxFiles         int                `json:"log-max-files"`
 	LogInstances        int                `json:"log-instances"`
+	LogMaxAge           string             `json:"finished-pod-log-max-age"`
+	ImageGCHigh         int                `json:"image-gc-high-threshold"`
+	ImageGCLow          int                `json:"image-gc-low-threshold"`
+	ImageMinAge         string             `json:"image-minimum-gc-age"`
+	ImageMaxAge         string             `json:"image-maximum-gc-age"`
 	MetricsListen       string             `json:"metrics-listen"`
 	Containerd          string             `json:"containerd"`
 	ContainerdNamespace string             `json:"containerd-namespace"`
@@ -73,6 +78,11 @@ func defaultConfig() Config {
 		LogMaxSize:          "10Mi",
 		LogMaxFiles:         5,
 		LogInstances:        2,
+		LogMaxAge:           "0s",
+		ImageGCHigh:         85,
+		ImageGCLow:          80,
+		ImageMinAge:         "2m",
+		ImageMaxAge:         "0s",
 		MetricsListen:       "127.0.0.1:9471",
 		Containerd:          containerdAuto,
 		ContainerdNamespace: "podd",
@@ -104,6 +114,11 @@ func keys() []key {
 		{"log-max-size", "size at which a container's log is rotated, unless its pod's annotation podd.io/log-max-size says otherwise", func(c *Config) any { return &c.LogMaxSize }},
 		{"log-max-files", "files of a container's log that are kept, the present one included, unless its pod's annotation podd.io/log-max-files says otherwise", func(c *Config) any { return &c.LogMaxFiles }},
 		{"log-instances", "instances of a container whose logs are kept, the present one included", func(c *Config) any { return &c.LogInstances }},
+		{"finished-pod-log-max-age", "how long the logs of a finished pod are kept while there is room, such as 168h; 0s for as long as the pod is there", func(c *Config) any { return &c.LogMaxAge }},
+		{"image-gc-high-threshold", "percent of a file system's use from which on images that nobody needs are removed, and on that of log-dir the logs of finished pods; 100 for never", func(c *Config) any { return &c.ImageGCHigh }},
+		{"image-gc-low-threshold", "percent of use down to which they are removed then", func(c *Config) any { return &c.ImageGCLow }},
+		{"image-minimum-gc-age", "how long nobody has to have needed an image, or a pod has to be finished, before image or logs are removed for want of room", func(c *Config) any { return &c.ImageMinAge }},
+		{"image-maximum-gc-age", "how long an image is kept that nobody needs although there is room; 0s for ever", func(c *Config) any { return &c.ImageMaxAge }},
 		{"metrics-listen", "address of metrics and health, HOST:PORT; empty for none", func(c *Config) any { return &c.MetricsListen }},
 		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
 		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},

@@ -17,6 +17,7 @@ import (
 	"github.com/podd-io/podd/agent/manifests"
 	"github.com/podd-io/podd/agent/store"
 	"github.com/podd-io/podd/metrics"
+	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/daemon"
 	"github.com/podd-io/podd/systemd"
 )
@@ -27,6 +28,9 @@ type podd struct {
 	log     *zap.Logger
 	started time.Time
 	actions *metrics.Actions
+	images  *metrics.Images
+	// unclean: the podd before was not stopped in order.
+	unclean bool
 	ready   readiness
 	back    *background
 	// agent is nil until it has been made.
@@ -39,7 +43,7 @@ type podd struct {
 // first the agent finishes what is under way, then containerd is ended. Pods
 // run on.
 func runDaemon(ctx context.Context, cfg Config) (err error) {
-	d := &podd{cfg: cfg, log: newLog(cfg.level()), started: time.Now(), actions: metrics.NewActions(), back: newBackground(ctx)}
+	d := &podd{cfg: cfg, log: newLog(cfg.level()), started: time.Now(), actions: metrics.NewActions(), images: metrics.NewImages(), back: newBackground(ctx)}
 	d.log.Info("podd starts", zap.String("version", readBuild().Version), zap.String("root", cfg.Root))
 	for _, dir := range []string{cfg.Root, cfg.RunDir} {
 		held, err := lock(dir)
@@ -51,7 +55,16 @@ func runDaemon(ctx context.Context, cfg Config) (err error) {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.back.end()) }()
+	mark, unclean, err := begin(cfg.Root)
+	if err != nil {
+		return err
+	}
+	d.unclean = unclean
+	defer func() {
+		if err = errors.Join(err, d.back.end()); err == nil {
+			err = mark.end()
+		}
+	}()
 	ctx, cancel := d.back.until(ctx)
 	defer cancel()
 	return d.run(ctx)
@@ -105,9 +118,12 @@ const takeOverTime = time.Minute
 func (d *podd) takeOver(ctx context.Context, socket string, bundle daemon.Bundle) (*parts, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
-	p, err := assemble(ctx, d.cfg, socket, bundle, d.log)
+	p, err := assemble(ctx, d.cfg, socket, bundle, d.imageFound, d.log)
 	if err != nil {
 		return nil, err
+	}
+	if d.unclean {
+		p.containers.Doubt()
 	}
 	if err := p.containers.Adopt(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("take over what runs: %w", err), p.containers.Close())
@@ -121,7 +137,7 @@ func (d *podd) serveMetrics() error {
 		return nil
 	}
 	server, err := metrics.Listen(d.cfg.MetricsListen, metrics.Config{
-		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Actions: d.actions, Ready: d.ready.get, Log: d.log,
+		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Actions: d.actions, Images: d.images, Ready: d.ready.get, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -196,6 +212,9 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { d.announce(ctx, a, p); return nil })
 	group.Go(func() error { return d.readManifests(ctx, a) })
+	if d.unclean {
+		group.Go(func() error { return d.checkImages(ctx, runtime.Images{Client: p.containers}) })
+	}
 	return group.Wait()
 }
 

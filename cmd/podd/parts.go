@@ -32,9 +32,9 @@ type parts struct {
 	ociRuntime string
 }
 
-// assemble connects to containerd and makes the parts. The caller closes
-// containers.
-func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, log *zap.Logger) (*parts, error) {
+// assemble connects to containerd and makes the parts. found is told of images
+// that are not sound. The caller closes containers.
+func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, found func(pod.ImageCheck), log *zap.Logger) (*parts, error) {
 	p := &parts{
 		volumes: volume.New(cfg.Root, log),
 		cgroups: cgroup.New(cfg.CgroupRoot, log),
@@ -50,7 +50,9 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
 		return nil, err
 	}
-	if p.containers, err = runtime.Connect(ctx, p.runtimeConfig(cfg, socket), log); err != nil {
+	rc := p.runtimeConfig(cfg, socket)
+	rc.Checked = found
+	if p.containers, err = runtime.Connect(ctx, rc, log); err != nil {
 		return nil, err
 	}
 	p.sandboxes = sandbox.New(p.containers, sandbox.Config{

@@ -57,7 +57,7 @@ func TestPartsOnRealContainerd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := assemble(ctx, cfg, socket, bundle, log)
+	p, err := assemble(ctx, cfg, socket, bundle, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

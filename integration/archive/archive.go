@@ -44,7 +44,7 @@ type Image struct {
 
 // Write writes a Docker archive of the image under all the names.
 func (i Image) Write(w io.Writer, names ...string) error {
-	img, err := i.build()
+	img, err := i.Build()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,8 @@ func (i Image) Write(w io.Writer, names ...string) error {
 	return tarball.MultiRefWrite(refs, w)
 }
 
-func (i Image) build() (v1.Image, error) {
+// Build makes the image.
+func (i Image) Build() (v1.Image, error) {
 	layer, err := i.layer()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -177,6 +178,24 @@ func (l *Logs) Exists(key pod.Key) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Size is what a pod's logs take on disk, in bytes; 0 when it has none.
+func (l *Logs) Size(_ context.Context, key pod.Key) (size int64, err error) {
+	err = filepath.WalkDir(l.Dir(key), func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && e.Type().IsRegular() {
+			size += info.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // or it went meanwhile
+	}
+	return size, err
 }
 
 // Remove removes a pod's logs and the links to them; none is success.

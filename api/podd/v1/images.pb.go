@@ -22,6 +22,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is how an image is found.
+type VerifyResponse_State int32
+
+const (
+	VerifyResponse_STATE_UNSPECIFIED VerifyResponse_State = 0
+	// Everything is what its digest says.
+	VerifyResponse_STATE_SOUND VerifyResponse_State = 1
+	// What is unpacked of it was damaged, and is not any more.
+	VerifyResponse_STATE_REPAIRED VerifyResponse_State = 2
+	// What is unpacked of it is damaged.
+	VerifyResponse_STATE_DAMAGED VerifyResponse_State = 3
+	// Its content itself is damaged: it has to be pulled or imported again.
+	VerifyResponse_STATE_LOST VerifyResponse_State = 4
+)
+
+// Enum value maps for VerifyResponse_State.
+var (
+	VerifyResponse_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_SOUND",
+		2: "STATE_REPAIRED",
+		3: "STATE_DAMAGED",
+		4: "STATE_LOST",
+	}
+	VerifyResponse_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_SOUND":       1,
+		"STATE_REPAIRED":    2,
+		"STATE_DAMAGED":     3,
+		"STATE_LOST":        4,
+	}
+)
+
+func (x VerifyResponse_State) Enum() *VerifyResponse_State {
+	p := new(VerifyResponse_State)
+	*p = x
+	return p
+}
+
+func (x VerifyResponse_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VerifyResponse_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_podd_v1_images_proto_enumTypes[0].Descriptor()
+}
+
+func (VerifyResponse_State) Type() protoreflect.EnumType {
+	return &file_podd_v1_images_proto_enumTypes[0]
+}
+
+func (x VerifyResponse_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VerifyResponse_State.Descriptor instead.
+func (VerifyResponse_State) EnumDescriptor() ([]byte, []int) {
+	return file_podd_v1_images_proto_rawDescGZIP(), []int{12, 0}
+}
+
 // Image is one image and its names.
 type Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -34,7 +94,7 @@ type Image struct {
 	// Bytes of its content, compressed.
 	Size      int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Never collected: it was imported, or a pod asked for it to stay.
+	// Never collected: it was imported, or it is podd's own.
 	Pinned        bool `protobuf:"varint,6,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -412,8 +472,10 @@ func (x *ImportResponse) GetImages() []*Image {
 
 // RemoveRequest names an image or one of its names.
 type RemoveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Also if a pod needs it.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +515,13 @@ func (x *RemoveRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *RemoveRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // RemoveResponse tells which names went.
@@ -500,6 +569,216 @@ func (x *RemoveResponse) GetNames() []string {
 	return nil
 }
 
+// PruneRequest says how.
+type PruneRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only tell what would go.
+	DryRun        bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PruneRequest) Reset() {
+	*x = PruneRequest{}
+	mi := &file_podd_v1_images_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PruneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PruneRequest) ProtoMessage() {}
+
+func (x *PruneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_images_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PruneRequest.ProtoReflect.Descriptor instead.
+func (*PruneRequest) Descriptor() ([]byte, []int) {
+	return file_podd_v1_images_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PruneRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// PruneResponse tells what went.
+type PruneResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Images        []*Image               `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PruneResponse) Reset() {
+	*x = PruneResponse{}
+	mi := &file_podd_v1_images_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PruneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PruneResponse) ProtoMessage() {}
+
+func (x *PruneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_images_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PruneResponse.ProtoReflect.Descriptor instead.
+func (*PruneResponse) Descriptor() ([]byte, []int) {
+	return file_podd_v1_images_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PruneResponse) GetImages() []*Image {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+// VerifyRequest says what to look at, and how.
+type VerifyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names or ids; all images if there is none.
+	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// Unpack damaged layers anew, unless a container runs on them, and have an
+	// image whose content itself is damaged count as not being here, so that pods
+	// pull it again.
+	Repair        bool `protobuf:"varint,2,opt,name=repair,proto3" json:"repair,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_podd_v1_images_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_images_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_podd_v1_images_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *VerifyRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *VerifyRequest) GetRepair() bool {
+	if x != nil {
+		return x.Repair
+	}
+	return false
+}
+
+// VerifyResponse is what was found out about one image.
+type VerifyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Names []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	State VerifyResponse_State   `protobuf:"varint,2,opt,name=state,proto3,enum=podd.v1.VerifyResponse_State" json:"state,omitempty"`
+	// What is wrong, a line each.
+	Findings      []string `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_podd_v1_images_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_images_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_podd_v1_images_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *VerifyResponse) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *VerifyResponse) GetState() VerifyResponse_State {
+	if x != nil {
+		return x.State
+	}
+	return VerifyResponse_STATE_UNSPECIFIED
+}
+
+func (x *VerifyResponse) GetFindings() []string {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
 var File_podd_v1_images_proto protoreflect.FileDescriptor
 
 const file_podd_v1_images_proto_rawDesc = "" +
@@ -529,16 +808,37 @@ const file_podd_v1_images_proto_rawDesc = "" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"8\n" +
 	"\x0eImportResponse\x12&\n" +
-	"\x06images\x18\x01 \x03(\v2\x0e.podd.v1.ImageR\x06images\"#\n" +
+	"\x06images\x18\x01 \x03(\v2\x0e.podd.v1.ImageR\x06images\"9\n" +
 	"\rRemoveRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"&\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"&\n" +
 	"\x0eRemoveResponse\x12\x14\n" +
-	"\x05names\x18\x01 \x03(\tR\x05names2\xf8\x01\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"'\n" +
+	"\fPruneRequest\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\"7\n" +
+	"\rPruneResponse\x12&\n" +
+	"\x06images\x18\x01 \x03(\v2\x0e.podd.v1.ImageR\x06images\"=\n" +
+	"\rVerifyRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x16\n" +
+	"\x06repair\x18\x02 \x01(\bR\x06repair\"\xdf\x01\n" +
+	"\x0eVerifyResponse\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x123\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1d.podd.v1.VerifyResponse.StateR\x05state\x12\x1a\n" +
+	"\bfindings\x18\x03 \x03(\tR\bfindings\"f\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSTATE_SOUND\x10\x01\x12\x12\n" +
+	"\x0eSTATE_REPAIRED\x10\x02\x12\x11\n" +
+	"\rSTATE_DAMAGED\x10\x03\x12\x0e\n" +
+	"\n" +
+	"STATE_LOST\x10\x042\xed\x02\n" +
 	"\x06Images\x12?\n" +
 	"\x04List\x12\x1a.podd.v1.ImagesListRequest\x1a\x1b.podd.v1.ImagesListResponse\x125\n" +
 	"\x04Pull\x12\x14.podd.v1.PullRequest\x1a\x15.podd.v1.PullResponse0\x01\x12;\n" +
 	"\x06Import\x12\x16.podd.v1.ImportRequest\x1a\x17.podd.v1.ImportResponse(\x01\x129\n" +
-	"\x06Remove\x12\x16.podd.v1.RemoveRequest\x1a\x17.podd.v1.RemoveResponseB,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
+	"\x06Remove\x12\x16.podd.v1.RemoveRequest\x1a\x17.podd.v1.RemoveResponse\x126\n" +
+	"\x05Prune\x12\x15.podd.v1.PruneRequest\x1a\x16.podd.v1.PruneResponse\x12;\n" +
+	"\x06Verify\x12\x16.podd.v1.VerifyRequest\x1a\x17.podd.v1.VerifyResponse0\x01B,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
 
 var (
 	file_podd_v1_images_proto_rawDescOnce sync.Once
@@ -552,37 +852,49 @@ func file_podd_v1_images_proto_rawDescGZIP() []byte {
 	return file_podd_v1_images_proto_rawDescData
 }
 
-var file_podd_v1_images_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_podd_v1_images_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_podd_v1_images_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_podd_v1_images_proto_goTypes = []any{
-	(*Image)(nil),                 // 0: podd.v1.Image
-	(*ImagesListRequest)(nil),     // 1: podd.v1.ImagesListRequest
-	(*ImagesListResponse)(nil),    // 2: podd.v1.ImagesListResponse
-	(*PullRequest)(nil),           // 3: podd.v1.PullRequest
-	(*PullResponse)(nil),          // 4: podd.v1.PullResponse
-	(*ImportRequest)(nil),         // 5: podd.v1.ImportRequest
-	(*ImportResponse)(nil),        // 6: podd.v1.ImportResponse
-	(*RemoveRequest)(nil),         // 7: podd.v1.RemoveRequest
-	(*RemoveResponse)(nil),        // 8: podd.v1.RemoveResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(VerifyResponse_State)(0),     // 0: podd.v1.VerifyResponse.State
+	(*Image)(nil),                 // 1: podd.v1.Image
+	(*ImagesListRequest)(nil),     // 2: podd.v1.ImagesListRequest
+	(*ImagesListResponse)(nil),    // 3: podd.v1.ImagesListResponse
+	(*PullRequest)(nil),           // 4: podd.v1.PullRequest
+	(*PullResponse)(nil),          // 5: podd.v1.PullResponse
+	(*ImportRequest)(nil),         // 6: podd.v1.ImportRequest
+	(*ImportResponse)(nil),        // 7: podd.v1.ImportResponse
+	(*RemoveRequest)(nil),         // 8: podd.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 9: podd.v1.RemoveResponse
+	(*PruneRequest)(nil),          // 10: podd.v1.PruneRequest
+	(*PruneResponse)(nil),         // 11: podd.v1.PruneResponse
+	(*VerifyRequest)(nil),         // 12: podd.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 13: podd.v1.VerifyResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_podd_v1_images_proto_depIdxs = []int32{
-	9, // 0: podd.v1.Image.created_at:type_name -> google.protobuf.Timestamp
-	0, // 1: podd.v1.ImagesListResponse.images:type_name -> podd.v1.Image
-	0, // 2: podd.v1.PullResponse.image:type_name -> podd.v1.Image
-	0, // 3: podd.v1.ImportResponse.images:type_name -> podd.v1.Image
-	1, // 4: podd.v1.Images.List:input_type -> podd.v1.ImagesListRequest
-	3, // 5: podd.v1.Images.Pull:input_type -> podd.v1.PullRequest
-	5, // 6: podd.v1.Images.Import:input_type -> podd.v1.ImportRequest
-	7, // 7: podd.v1.Images.Remove:input_type -> podd.v1.RemoveRequest
-	2, // 8: podd.v1.Images.List:output_type -> podd.v1.ImagesListResponse
-	4, // 9: podd.v1.Images.Pull:output_type -> podd.v1.PullResponse
-	6, // 10: podd.v1.Images.Import:output_type -> podd.v1.ImportResponse
-	8, // 11: podd.v1.Images.Remove:output_type -> podd.v1.RemoveResponse
-	8, // [8:12] is the sub-list for method output_type
-	4, // [4:8] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	14, // 0: podd.v1.Image.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 1: podd.v1.ImagesListResponse.images:type_name -> podd.v1.Image
+	1,  // 2: podd.v1.PullResponse.image:type_name -> podd.v1.Image
+	1,  // 3: podd.v1.ImportResponse.images:type_name -> podd.v1.Image
+	1,  // 4: podd.v1.PruneResponse.images:type_name -> podd.v1.Image
+	0,  // 5: podd.v1.VerifyResponse.state:type_name -> podd.v1.VerifyResponse.State
+	2,  // 6: podd.v1.Images.List:input_type -> podd.v1.ImagesListRequest
+	4,  // 7: podd.v1.Images.Pull:input_type -> podd.v1.PullRequest
+	6,  // 8: podd.v1.Images.Import:input_type -> podd.v1.ImportRequest
+	8,  // 9: podd.v1.Images.Remove:input_type -> podd.v1.RemoveRequest
+	10, // 10: podd.v1.Images.Prune:input_type -> podd.v1.PruneRequest
+	12, // 11: podd.v1.Images.Verify:input_type -> podd.v1.VerifyRequest
+	3,  // 12: podd.v1.Images.List:output_type -> podd.v1.ImagesListResponse
+	5,  // 13: podd.v1.Images.Pull:output_type -> podd.v1.PullResponse
+	7,  // 14: podd.v1.Images.Import:output_type -> podd.v1.ImportResponse
+	9,  // 15: podd.v1.Images.Remove:output_type -> podd.v1.RemoveResponse
+	11, // 16: podd.v1.Images.Prune:output_type -> podd.v1.PruneResponse
+	13, // 17: podd.v1.Images.Verify:output_type -> podd.v1.VerifyResponse
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_podd_v1_images_proto_init() }
@@ -595,13 +907,14 @@ func file_podd_v1_images_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podd_v1_images_proto_rawDesc), len(file_podd_v1_images_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   9,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_podd_v1_images_proto_goTypes,
 		DependencyIndexes: file_podd_v1_images_proto_depIdxs,
+		EnumInfos:         file_podd_v1_images_proto_enumTypes,
 		MessageInfos:      file_podd_v1_images_proto_msgTypes,
 	}.Build()
 	File_podd_v1_images_proto = out.File

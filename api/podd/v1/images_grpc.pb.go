@@ -23,6 +23,8 @@ const (
 	Images_Pull_FullMethodName   = "/podd.v1.Images/Pull"
 	Images_Import_FullMethodName = "/podd.v1.Images/Import"
 	Images_Remove_FullMethodName = "/podd.v1.Images/Remove"
+	Images_Prune_FullMethodName  = "/podd.v1.Images/Prune"
+	Images_Verify_FullMethodName = "/podd.v1.Images/Verify"
 )
 
 // ImagesClient is the client API for Images service.
@@ -44,8 +46,15 @@ type ImagesClient interface {
 	// come within 30 seconds.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
 	// Remove removes an image's names, or one name of it; NOT_FOUND when there is
-	// none. Containers that run from it go on.
+	// none, FAILED_PRECONDITION when a pod that has not ended needs it and force
+	// is not set. Containers that run from it go on.
 	Remove(ctx context.Context, in *RemoveRequest, opts ...grpc.CallOption) (*RemoveResponse, error)
+	// Prune removes every image that no pod needs and that is not pinned.
+	Prune(ctx context.Context, in *PruneRequest, opts ...grpc.CallOption) (*PruneResponse, error)
+	// Verify holds images on disk against their digests, and what is unpacked of
+	// them against their layers. It tells of each image as soon as it is through
+	// with it, and reads all of their content: that takes its time.
+	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyResponse], error)
 }
 
 type imagesClient struct {
@@ -108,6 +117,35 @@ func (c *imagesClient) Remove(ctx context.Context, in *RemoveRequest, opts ...gr
 	return out, nil
 }
 
+func (c *imagesClient) Prune(ctx context.Context, in *PruneRequest, opts ...grpc.CallOption) (*PruneResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PruneResponse)
+	err := c.cc.Invoke(ctx, Images_Prune_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *imagesClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Images_ServiceDesc.Streams[2], Images_Verify_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyRequest, VerifyResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Images_VerifyClient = grpc.ServerStreamingClient[VerifyResponse]
+
 // ImagesServer is the server API for Images service.
 // All implementations must embed UnimplementedImagesServer
 // for forward compatibility.
@@ -127,8 +165,15 @@ type ImagesServer interface {
 	// come within 30 seconds.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
 	// Remove removes an image's names, or one name of it; NOT_FOUND when there is
-	// none. Containers that run from it go on.
+	// none, FAILED_PRECONDITION when a pod that has not ended needs it and force
+	// is not set. Containers that run from it go on.
 	Remove(context.Context, *RemoveRequest) (*RemoveResponse, error)
+	// Prune removes every image that no pod needs and that is not pinned.
+	Prune(context.Context, *PruneRequest) (*PruneResponse, error)
+	// Verify holds images on disk against their digests, and what is unpacked of
+	// them against their layers. It tells of each image as soon as it is through
+	// with it, and reads all of their content: that takes its time.
+	Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyResponse]) error
 	mustEmbedUnimplementedImagesServer()
 }
 
@@ -150,6 +195,12 @@ func (UnimplementedImagesServer) Import(grpc.ClientStreamingServer[ImportRequest
 }
 func (UnimplementedImagesServer) Remove(context.Context, *RemoveRequest) (*RemoveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Remove not implemented")
+}
+func (UnimplementedImagesServer) Prune(context.Context, *PruneRequest) (*PruneResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prune not implemented")
+}
+func (UnimplementedImagesServer) Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyResponse]) error {
+	return status.Error(codes.Unimplemented, "method Verify not implemented")
 }
 func (UnimplementedImagesServer) mustEmbedUnimplementedImagesServer() {}
 func (UnimplementedImagesServer) testEmbeddedByValue()                {}
@@ -226,6 +277,35 @@ func _Images_Remove_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Images_Prune_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PruneRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ImagesServer).Prune(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Images_Prune_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ImagesServer).Prune(ctx, req.(*PruneRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Images_Verify_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ImagesServer).Verify(m, &grpc.GenericServerStream[VerifyRequest, VerifyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Images_VerifyServer = grpc.ServerStreamingServer[VerifyResponse]
+
 // Images_ServiceDesc is the grpc.ServiceDesc for Images service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -241,6 +321,10 @@ var Images_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Remove",
 			Handler:    _Images_Remove_Handler,
 		},
+		{
+			MethodName: "Prune",
+			Handler:    _Images_Prune_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -252,6 +336,11 @@ var Images_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Import",
 			Handler:       _Images_Import_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Verify",
+			Handler:       _Images_Verify_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "podd/v1/images.proto",

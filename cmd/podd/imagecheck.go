@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
+)
+
+// checkImages looks at every image after an unclean stop. Pods need not wait
+// for it: their images are looked at first when they are used.
+func (d *podd) checkImages(ctx context.Context, images runtime.Images) error {
+	d.log.Info("podd was not stopped in order: looking whether images are damaged on disk")
+	err := images.VerifyOnce(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		d.log.Warn("could not look at all images; each is looked at when it is used", zap.Error(err))
+	default:
+		d.log.Info("all images were looked at")
+	}
+	return nil
+}
+
+// imageFound counts an image that is not sound, and makes it an event. It may
+// be called from any goroutine.
+func (d *podd) imageFound(check pod.ImageCheck) {
+	d.images.Damaged(check.State.String())
+	a := d.agent.Load()
+	if a == nil {
+		return // it is in the log
+	}
+	err := a.NodeEvent(d.back.ctx, pod.Event{
+		Type: corev1.EventTypeWarning, Reason: "ImageDamaged",
+		Message: fmt.Sprintf("Image %s was found damaged on disk (%s): %s",
+			strings.Join(check.Names, ", "), check.State, strings.Join(check.Findings, "; ")),
+	})
+	if err != nil && d.back.ctx.Err() == nil {
+		d.log.Warn("could not record an event", zap.Error(err))
+	}
+}

@@ -1,0 +1,206 @@
+package integration_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// spoil overwrites every file below containerd's root that a pattern fits, as
+// long as it was.
+func (n *node) spoil(pattern string) {
+	n.t.Helper()
+	found, _ := filepath.Glob(n.path("lib", "containerd", pattern))
+	if len(found) == 0 {
+		n.t.Fatalf("there is no %s", pattern)
+	}
+	for _, path := range found {
+		info, err := os.Stat(path)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, make([]byte, info.Size()), info.Mode()); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// nodeEvents are the messages of a reason's events that are no pod's.
+func (n *node) nodeEvents(reason string) string {
+	n.t.Helper()
+	return n.podctl("get", "events", "-o", fmt.Sprintf(`jsonpath={range .items[?(@.reason=="%s")]}{.message}{"\n"}{end}`, reason))
+}
+
+const once = `
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: "busybox:1.36", imagePullPolicy: Never, command: [sh, -c, "echo works"]}
+`
+
+// crash ends podd and its containerd as a power cut would, as far as that goes
+// without one.
+func (n *node) crash() {
+	n.t.Helper()
+	containerd := n.containerdPID()
+	n.kill()
+	if err := syscall.Kill(containerd, syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// TestDamagedImages: what is damaged on disk after an unclean stop is found,
+// told, and mended before a container uses it.
+func TestDamagedImages(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	if out := n.podctl("images", "verify"); strings.Count(out, "sound") < 3 || strings.Contains(out, "damaged") {
+		t.Errorf("verify: %s", out)
+	}
+	n.crash()
+	n.spoil("io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin/busybox")
+	n.start()
+	n.apply(fmt.Sprintf(once, "first"))
+	n.phase("first", "Succeeded")
+	n.eventually(20*time.Second, "all images are mended", func() error {
+		out, err := n.try("images", "verify")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+	if got := n.nodeEvents("ImageDamaged"); !strings.Contains(got, "busybox:1.36") || !strings.Contains(got, "(repaired): layer") {
+		t.Errorf("events:\n%s", got)
+	}
+	if strings.Contains(n.scrape(t), `podd_damaged_images_total{state="repaired"} 0`) {
+		t.Error("no metric counts it")
+	}
+
+	// Podd was stopped in order: nobody looks, until asked.
+	n.stop()
+	n.spoil("io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin/busybox")
+	n.start()
+	out, err := n.try("images", "verify", "busybox:1.36")
+	if err == nil || !strings.Contains(out, `image "docker.io/library/busybox:1.36" damaged`) || !strings.Contains(out, "1 image is damaged") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	if out := n.podctl("images", "verify", "--repair"); !strings.Contains(out, "repaired") {
+		t.Errorf("verify --repair: %s", out)
+	}
+	n.podctl("images", "verify")
+}
+
+// TestLostImages: an image whose content is damaged counts as absent until it
+// comes again; podd's own pause image comes by itself.
+func TestLostImages(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(fmt.Sprintf(once, "first"))
+	n.phase("first", "Succeeded")
+	n.crash()
+	n.spoil("io.containerd.content.v1.content/blobs/sha256/*")
+	n.start()
+	n.eventually(20*time.Second, "all images were looked at", func() error {
+		if got := n.nodeEvents("ImageDamaged"); strings.Count(got, "(lost)") < 3 {
+			return fmt.Errorf("events: %s", got)
+		}
+		return nil
+	})
+	n.apply(fmt.Sprintf(once, "second"))
+	n.eventually(20*time.Second, "the pod waits for its image", func() error {
+		if got := n.get("second", ".status.containerStatuses[0].state.waiting.reason"); got != "ErrImageNeverPull" {
+			return fmt.Errorf("reason %q", got)
+		}
+		return nil
+	})
+	for _, image := range images(t) {
+		n.podctl("images", "import", image)
+	}
+	n.phase("second", "Succeeded")
+	n.logs("works", "second")
+	n.podctl("images", "verify")
+}
+
+// TestGarbageCollection: with thresholds that any disk is above, whatever
+// nobody needs goes; what is imported, or a pod's, stays; so do logs of pods
+// that run.
+func TestGarbageCollection(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t)
+	n := newNode(t, "--image-gc-high-threshold=1", "--image-gc-low-threshold=0", "--image-minimum-gc-age=2s")
+	used, spare := l.push("used:v1"), l.push("spare:v1")
+	n.apply(fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: user}
+spec:
+  containers:
+  - {name: main, image: "%s", command: [sleep, "1000"]}
+---
+`, used) + fmt.Sprintf(once, "done"))
+	n.ready("user")
+	n.phase("done", "Succeeded")
+	n.podctl("images", "pull", spare)
+	n.eventually(20*time.Second, "the logs of the finished pod are gone", func() error {
+		if left, _ := filepath.Glob(n.path("log", "default_done_*")); len(left) > 0 {
+			return fmt.Errorf("there is %s", left)
+		}
+		return nil
+	})
+	time.Sleep(3 * time.Second) // the spare image becomes old enough
+	other := l.push("other:v1")
+	n.podctl("images", "pull", other) // podd looks at its disk after each
+	n.eventually(20*time.Second, "the spare image is gone", func() error {
+		if out := n.podctl("images", "ls"); strings.Contains(out, "spare") {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	out := n.podctl("images", "ls")
+	for _, stays := range []string{"used", "busybox", "nginx", "podd.io/pause"} {
+		if !strings.Contains(out, stays) {
+			t.Errorf("%s is gone:\n%s", stays, out)
+		}
+	}
+	if got := n.nodeEvents("ImageGarbageCollected"); !strings.Contains(got, "spare:v1") || !strings.Contains(got, "nothing needed it") {
+		t.Errorf("events:\n%s", got)
+	}
+	for _, series := range []string{`podd_garbage_collected_total{reason="space",what="image"}`, `podd_garbage_collected_total{reason="space",what="log"}`, `kubelet_image_garbage_collected_total{reason="space"}`} {
+		if body := n.scrape(t); !strings.Contains(body, series) || strings.Contains(body, series+" 0") {
+			t.Errorf("%s does not count", series)
+		}
+	}
+	if left, _ := filepath.Glob(n.path("log", "default_user_*")); len(left) != 1 {
+		t.Errorf("logs of the running pod: %s", left)
+	}
+	if out, err := n.try("images", "rm", used); err == nil || !strings.Contains(out, "pod default/user needs image") {
+		t.Errorf("rm: %v %s", err, out)
+	}
+	if out := n.podctl("images", "prune", "--dry-run"); strings.Contains(out, used) {
+		t.Errorf("prune would remove %s", out)
+	}
+	n.podctl("images", "rm", "--force", used)
+}
+
+// TestDeadContainersGo: nothing of an ended container stays but its log and
+// what the status says of it.
+func TestDeadContainersGo(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(fmt.Sprintf(once, "done"))
+	n.phase("done", "Succeeded")
+	n.eventually(20*time.Second, "its container and sandbox are gone", func() error {
+		if left := n.leftInContainerd(); len(left) > 0 {
+			return fmt.Errorf("there is %s", left)
+		}
+		return nil
+	})
+	n.logs("works", "done")
+}
