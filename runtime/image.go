@@ -90,9 +90,14 @@ func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts 
 		return pod.Image{}, err
 	}
 	defer release()
+	pins, err := i.pins(ctx)
+	if err != nil {
+		return pod.Image{}, err
+	}
 	var failed []error
 	for _, cred := range fitting {
 		img, err := i.cd.Pull(ctx, name,
+			containerd.WithPullLabels(pins[name]),
 			containerd.WithPullUnpack,
 			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
 			containerd.WithUnpackOpts([]containerd.UnpackOpt{durably}),
@@ -157,6 +162,13 @@ func (c *Client) Find(ctx context.Context, ref string) (containerd.Image, error)
 		return nil, nil
 	}
 	return img, err
+}
+
+// Here is an image as the core wants to know it, and whether it is here.
+func (c *Client) Here(ctx context.Context, ref string) (pod.Image, bool, error) {
+	seen, err := c.observeImages(ctx, []string{ref})
+	img, ok := seen[ref]
+	return img, ok, err
 }
 
 // described is what describe found out of what a name led to.

@@ -70,7 +70,12 @@ func addName(s *pod.StoredImage, img containerd.Image) {
 // images and pins them. name is for images that have none in the archive. An
 // archive that does not arrive whole leaves nothing behind.
 func (i Images) Import(ctx context.Context, archive io.Reader, name string) ([]pod.StoredImage, error) {
-	opts, err := importOptions(name)
+	return i.importAs(ctx, archive, name, map[string]string{labelByHand: "true"})
+}
+
+// importAs imports with labels that say why the images are pinned.
+func (i Images) importAs(ctx context.Context, archive io.Reader, name string, why map[string]string) ([]pod.StoredImage, error) {
+	opts, err := importOptions(name, why)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,14 @@ func (i Images) Import(ctx context.Context, archive io.Reader, name string) ([]p
 	if err != nil {
 		return nil, err
 	}
+	pins, err := i.pins(leased)
+	if err != nil {
+		return nil, err
+	}
 	out, err := i.load(leased, archive, opts)
+	if err == nil {
+		err = i.restorePins(leased, out, pins)
+	}
 	if err != nil {
 		i.collect(leased)
 	}
@@ -86,10 +98,13 @@ func (i Images) Import(ctx context.Context, archive io.Reader, name string) ([]p
 	return out, err
 }
 
-func importOptions(name string) ([]containerd.ImportOpt, error) {
+func importOptions(name string, why map[string]string) ([]containerd.ImportOpt, error) {
+	labels := map[string]string{labelPinned: "pinned", labelImported: "true"}
+	maps.Copy(labels, why)
 	opts := []containerd.ImportOpt{
 		containerd.WithImageRefTranslator(archiveName),
-		containerd.WithImageLabels(map[string]string{labelPinned: "pinned", labelImported: "true"}),
+		containerd.WithImageLabels(labels),
+		containerd.WithSkipMissing(), // an index of many platforms of which the archive has some
 	}
 	if name == "" {
 		return opts, nil

@@ -13,10 +13,11 @@ import (
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
+	"github.com/podd-io/podd/runtime/offline"
 )
 
 // agentConfig hands the agent everything it works with.
-func (d *podd) agentConfig(p *parts, f *facts, db *store.Store) (agent.Config, error) {
+func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offline.Directory) (agent.Config, error) {
 	text, err := yaml.Marshal(d.cfg)
 	if err != nil {
 		return agent.Config{}, fmt.Errorf("write down the configuration: %w", err)
@@ -25,7 +26,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store) (agent.Config, e
 	return agent.Config{
 		Store:      db,
 		Admitter:   admit.New(),
-		Images:     images,
+		Images:     offline.Patient{Puller: images, Loaded: archives.Loaded()},
 		ImageStore: images,
 		Sandboxes:  p.sandboxes,
 		Containers: p.containers,

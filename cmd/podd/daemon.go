@@ -19,6 +19,7 @@ import (
 	"github.com/podd-io/podd/metrics"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/daemon"
+	"github.com/podd-io/podd/runtime/offline"
 	"github.com/podd-io/podd/systemd"
 )
 
@@ -194,7 +195,9 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 		return err
 	}
 	d.back.run(f.keep)
-	cfg, err := d.agentConfig(p, f, db)
+	images := runtime.Images{Client: p.containers}
+	archives := offline.New(filepath.Join(d.cfg.Root, "images"), images, d.happened, d.log)
+	cfg, err := d.agentConfig(p, f, db, archives)
 	if err != nil {
 		return err
 	}
@@ -213,8 +216,9 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	group.Go(func() error { d.announce(ctx, a, p); return nil })
 	group.Go(func() error { return d.readManifests(ctx, a) })
 	if d.unclean {
-		group.Go(func() error { return d.checkImages(ctx, runtime.Images{Client: p.containers}) })
+		group.Go(func() error { return d.checkImages(ctx, images) })
 	}
+	group.Go(func() error { return archives.Run(ctx) })
 	return group.Wait()
 }
 

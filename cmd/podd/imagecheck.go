@@ -31,16 +31,21 @@ func (d *podd) checkImages(ctx context.Context, images runtime.Images) error {
 // be called from any goroutine.
 func (d *podd) imageFound(check pod.ImageCheck) {
 	d.images.Damaged(check.State.String())
-	a := d.agent.Load()
-	if a == nil {
-		return // it is in the log
-	}
-	err := a.NodeEvent(d.back.ctx, pod.Event{
+	d.happened(d.back.ctx, pod.Event{
 		Type: corev1.EventTypeWarning, Reason: "ImageDamaged",
 		Message: fmt.Sprintf("Image %s was found damaged on disk (%s): %s",
 			strings.Join(check.Names, ", "), check.State, strings.Join(check.Findings, "; ")),
 	})
-	if err != nil && d.back.ctx.Err() == nil {
+}
+
+// happened records an event that is no pod's. Before there is an agent, what
+// happens is in the log alone.
+func (d *podd) happened(ctx context.Context, ev pod.Event) {
+	a := d.agent.Load()
+	if a == nil {
+		return
+	}
+	if err := a.NodeEvent(ctx, ev); err != nil && ctx.Err() == nil {
 		d.log.Warn("could not record an event", zap.Error(err))
 	}
 }

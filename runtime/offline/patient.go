@@ -1,0 +1,43 @@
+package offline
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podd-io/podd/pod"
+)
+
+// Puller fetches images. runtime.Images is one.
+type Puller interface {
+	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
+	// Here is an image that is here, and whether it is.
+	Here(ctx context.Context, ref string) (pod.Image, bool, error)
+}
+
+// Patient fetches nothing before the archives that are there at the start are
+// loaded: they may have it, and the network may be dear or not there.
+type Patient struct {
+	Puller
+	Loaded <-chan struct{}
+}
+
+// Pull is a Puller's, for what is not here by then.
+func (p Patient) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error) {
+	select {
+	case <-p.Loaded:
+		return p.Puller.Pull(ctx, cfg)
+	default:
+	}
+	select {
+	case <-p.Loaded:
+	case <-ctx.Done():
+		return pod.Image{}, ctx.Err()
+	}
+	if cfg.Policy == corev1.PullIfNotPresent {
+		if img, ok, err := p.Here(ctx, cfg.Ref); ok || err != nil {
+			return img, err
+		}
+	}
+	return p.Puller.Pull(ctx, cfg)
+}
