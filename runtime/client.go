@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime/registry"
 )
 
 // Config says which containerd to use and where things are.
@@ -39,9 +40,9 @@ type Config struct {
 	Root, RunDir, LogDir string
 	// CgroupRoot is the parent of the pods' cgroups, "/podd".
 	CgroupRoot string
-	// RegistryDir holds hosts.toml files by registry, as containerd's
-	// config_path does; empty means none.
-	RegistryDir string
+	// Registries is how images are reached; nil means by nothing but their names
+	// and pull secrets.
+	Registries *registry.Registries
 	// MaxPulls is how many images are fetched at once; 0 means 3.
 	MaxPulls int64
 	// VolumePath tells where on the host a volume of a pod is.
@@ -80,6 +81,9 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 	}
 	if cfg.MaxPulls == 0 {
 		cfg.MaxPulls = 3
+	}
+	if cfg.Registries == nil {
+		cfg.Registries = registry.New(registry.Config{}, log)
 	}
 	cd, err := containerd.New(cfg.Address,
 		containerd.WithDefaultNamespace(cfg.Namespace),

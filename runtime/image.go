@@ -6,20 +6,26 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/diff"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/sys/signal"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime/registry"
 )
 
 const (
@@ -71,44 +77,75 @@ func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
 }
 
 // fetch tries the credentials that fit, in order, and none only if there are
-// none, as a kubelet does.
+// none, as a kubelet does. If it fails, nothing of the image is left that was
+// not there before.
 func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts *progress) (pod.Image, error) {
 	if err := i.slots.Acquire(ctx, 1); err != nil {
 		return pod.Image{}, err
 	}
 	defer i.slots.Release(1)
-	fitting, err := credentialsFor(name, secrets)
+	access, err := i.cfg.Registries.Access(ctx, name, secrets)
 	if err != nil {
 		return pod.Image{}, err
-	}
-	if len(fitting) == 0 {
-		fitting = []credential{{}}
 	}
 	// containerd's client would make a lease of its own, and keep it if ctx ends.
 	ctx, release, err := i.Protect(ctx)
 	if err != nil {
 		return pod.Image{}, err
 	}
-	defer release()
-	pins, err := i.pins(ctx)
+	img, err := i.visit(ctx, name, access, parts)
+	release()
 	if err != nil {
+		i.sweep(ctx)
 		return pod.Image{}, err
 	}
+	return i.describe(ctx, img)
+}
+
+// visit tries one credential after the other.
+func (i Images) visit(ctx context.Context, name string, access *registry.Access, parts *progress) (containerd.Image, error) {
+	pins, err := i.pins(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var failed []error
-	for _, cred := range fitting {
+	for _, cred := range access.Credentials() {
+		visit := access.Visit(cred)
+		ctx := visit.Context(ctx)
 		img, err := i.cd.Pull(ctx, name,
 			containerd.WithPullLabels(pins[name]),
 			containerd.WithPullUnpack,
 			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
 			containerd.WithUnpackOpts([]containerd.UnpackOpt{durably}),
-			containerd.WithImageHandlerWrapper(parts.watch),
-			containerd.WithResolver(i.resolver(ctx, name, cred)))
+			containerd.WithImageHandlerWrapper(func(h images.Handler) images.Handler { return visit.Limit(parts.watch(h)) }),
+			containerd.WithResolver(visit.Resolver(ctx)))
 		if err == nil {
-			return i.describe(ctx, img)
+			return img, nil
 		}
-		failed = append(failed, err)
+		failed = append(failed, visit.Failure(err))
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return pod.Image{}, errors.Join(failed...)
+	return nil, errors.Join(failed...)
+}
+
+// sweepTime is what containerd has to remove what a failed pull left.
+const sweepTime = 30 * time.Second
+
+// sweep has containerd remove, before it returns, what no lease and no image
+// holds: else that would wait for the next time that something is removed.
+func (i Images) sweep(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(i.Context(context.WithoutCancel(ctx)), sweepTime)
+	defer cancel()
+	store := i.cd.LeasesService()
+	lease, err := store.Create(ctx, leases.WithRandomID(), leases.WithExpiration(time.Hour), leases.WithLabel(labelInFlight, "true"))
+	if err == nil {
+		err = store.Delete(ctx, lease, leases.SynchronousDelete)
+	}
+	if err != nil {
+		i.log.Warn("could not remove what a failed pull left; it goes later", zap.Error(err))
+	}
 }
 
 // durably has every layer on disk before it counts as unpacked, and fetches the
@@ -130,13 +167,25 @@ func pullFailure(ref string, err error) error {
 	if unavailable(err) {
 		return &pod.Failure{
 			Kind: pod.Transient, Reason: "RegistryUnavailable",
-			Message: fmt.Sprintf("image pull failed for %s because the registry is unavailable: %s", ref, trimRuntime(err.Error())),
+			Message: fmt.Sprintf("image pull failed for %s because the registry is unavailable: %s", ref, oneLine(err)),
 		}
 	}
 	return &pod.Failure{
 		Kind: kindOf(err), Reason: "ErrImagePull",
-		Message: fmt.Sprintf("failed to pull image %q: %s", ref, trimRuntime(err.Error())),
+		Message: fmt.Sprintf("failed to pull image %q: %s", ref, oneLine(err)),
 	}
+}
+
+// oneLine tells what went wrong with each credential, each thing once.
+func oneLine(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	var all []string
+	for _, line := range lines {
+		if line = trimRuntime(line); !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 func unavailable(err error) bool {

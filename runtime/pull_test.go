@@ -208,15 +208,15 @@ func TestPull(t *testing.T) {
 		}
 	}
 	_, err := pull(ref)
-	fails(pod.Transient, "ErrImagePull", "authorization failed", err)
+	fails(pod.Transient, "ErrImagePull", "answered 401 Unauthorized; no credentials are known for it", err)
 	_, err = pull(ref, bad)
 	fails(pod.Transient, "ErrImagePull", "401 Unauthorized", err)
 	_, err = pull(ref, secret(t, "other.example.org", user, password))
-	fails(pod.Transient, "ErrImagePull", "authorization failed", err)
+	fails(pod.Transient, "ErrImagePull", "answered 401 Unauthorized; no credentials are known for it", err)
 	_, err = pull(ref, []byte("no JSON"))
 	fails(pod.Permanent, "ErrImagePull", "does not hold a Docker configuration", err)
 	_, err = pull(l.host()+"/team/nosuch:v1", good)
-	fails(pod.NotFound, "ErrImagePull", "not found", err)
+	fails(pod.NotFound, "ErrImagePull", "answered 404 Not Found (NAME_UNKNOWN: Unknown name)", err)
 	_, err = pull("Not:A:Name", good)
 	fails(pod.Permanent, "InvalidImageName", "couldn't parse image name", err)
 	_, err = bed.Images.Pull(t.Context(), pod.PullConfig{Ref: ref, Policy: corev1.PullNever})

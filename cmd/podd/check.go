@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime/registry"
 )
 
 // maxSocketPath is what fits into sockaddr_un with its final zero.
@@ -56,6 +57,11 @@ func (c Config) check() error {
 	wrong("pod-cidr", checkCIDR(c.PodCIDR))
 	wrong("node-name", checkNodeName(c.NodeName))
 	wrong("max-pods", positive(c.MaxPods))
+	wrong("registry-config-dir", absoluteIfSet(c.RegistryConfigDir))
+	wrong("registry-auth-file", absoluteIfSet(c.RegistryAuthFile))
+	wrong("image-credential-provider-config", absoluteIfSet(c.ProviderConfig))
+	wrong("image-credential-provider-bin-dir", absoluteIfSet(c.ProviderBinDir))
+	wrong("image-credential-provider-config", c.checkProviders())
 	wrong("log-level", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	wrong("runtimes", checkRuntimes(c.Runtimes))
 	return errors.Join(errs...)
@@ -95,6 +101,16 @@ func (c Config) checkRoom() error {
 		return nil // which was told
 	}
 	return containerdConfig(c).Check()
+}
+
+// checkProviders reads what configures the plugins: they are found or missed at
+// podd's start, not at the first pull.
+func (c Config) checkProviders() error {
+	if (c.ProviderConfig == "") != (c.ProviderBinDir == "") {
+		return errors.New("image-credential-provider-config and image-credential-provider-bin-dir go together")
+	}
+	_, err := registry.LoadProviders(c.ProviderConfig, c.ProviderBinDir)
+	return err
 }
 
 func positive(n int) error {

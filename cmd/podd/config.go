@@ -42,6 +42,10 @@ type Config struct {
 	PodCIDR             string             `json:"pod-cidr"`
 	NodeName            string             `json:"node-name"`
 	MaxPods             int                `json:"max-pods"`
+	RegistryConfigDir   string             `json:"registry-config-dir"`
+	RegistryAuthFile    string             `json:"registry-auth-file"`
+	ProviderConfig      string             `json:"image-credential-provider-config"`
+	ProviderBinDir      string             `json:"image-credential-provider-bin-dir"`
 	LogLevel            string             `json:"log-level"`
 	Runtimes            map[string]Runtime `json:"runtimes"`
 }
@@ -87,6 +91,7 @@ func defaultConfig() Config {
 		Containerd:          containerdAuto,
 		ContainerdNamespace: "podd",
 		CgroupRoot:          "/podd",
+		RegistryConfigDir:   "/etc/containerd/certs.d",
 		SeccompDefault:      seccompRuntimeDefault,
 		CNIConfDir:          "/etc/cni/net.d",
 		PodCIDR:             "10.88.0.0/16",
@@ -130,6 +135,10 @@ func keys() []key {
 		{"pod-cidr", "addresses of the built-in pod network", func(c *Config) any { return &c.PodCIDR }},
 		{"node-name", "name of this node (default the host name)", func(c *Config) any { return &c.NodeName }},
 		{"max-pods", "how many pods this node takes", func(c *Config) any { return &c.MaxPods }},
+		{"registry-config-dir", "directory of hosts.toml files by registry, as containerd's config_path", func(c *Config) any { return &c.RegistryConfigDir }},
+		{"registry-auth-file", "Docker configuration file with the node's credentials (default <root>/config.json, else $HOME/.docker/config.json)", func(c *Config) any { return &c.RegistryAuthFile }},
+		{"image-credential-provider-config", "file or directory that configures credential provider plugins, as a kubelet's", func(c *Config) any { return &c.ProviderConfig }},
+		{"image-credential-provider-bin-dir", "directory of the credential provider plugins", func(c *Config) any { return &c.ProviderBinDir }},
 		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 	}
 }

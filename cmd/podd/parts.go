@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"go.uber.org/zap"
@@ -14,6 +17,7 @@ import (
 	"github.com/podd-io/podd/runtime/daemon"
 	"github.com/podd-io/podd/runtime/host"
 	"github.com/podd-io/podd/runtime/logfile"
+	"github.com/podd-io/podd/runtime/registry"
 	"github.com/podd-io/podd/runtime/sandbox"
 	"github.com/podd-io/podd/runtime/volume"
 )
@@ -50,8 +54,12 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 	if p.network, err = cni.New(networkConfig(cfg, bundle), log); err != nil {
 		return nil, err
 	}
+	registries, err := registryConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
 	rc := p.runtimeConfig(cfg, socket)
-	rc.Checked = found
+	rc.Checked, rc.Registries = found, registry.New(registries, log)
 	if p.containers, err = runtime.Connect(ctx, rc, log); err != nil {
 		return nil, err
 	}
@@ -98,6 +106,21 @@ func logConfig(cfg Config) logfile.Config {
 		Dir: cfg.LogDir, Links: cfg.LogLinksDir, Instances: cfg.LogInstances,
 		Limits: pod.LogLimits{MaxSize: size, MaxFiles: cfg.LogMaxFiles},
 	}
+}
+
+// registryConfig reads the plugins' configuration.
+func registryConfig(cfg Config) (registry.Config, error) {
+	files := []string{filepath.Join(cfg.Root, "config.json")}
+	if home, err := os.UserHomeDir(); err == nil { // there may be no $HOME
+		files = append(files, filepath.Join(home, ".docker", "config.json"))
+	}
+	providers, err := registry.LoadProviders(cfg.ProviderConfig, cfg.ProviderBinDir)
+	if err != nil {
+		return registry.Config{}, fmt.Errorf("image-credential-provider-config: %w", err)
+	}
+	return registry.Config{
+		HostsDir: cfg.RegistryConfigDir, AuthFile: cfg.RegistryAuthFile, AuthFiles: files, Providers: providers,
+	}, nil
 }
 
 func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {

@@ -1,0 +1,66 @@
+package registry
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	"github.com/containerd/errdefs"
+)
+
+// failure is why a visit failed, in words that name what was answered. It wraps
+// containerd's error.
+type failure struct {
+	words string
+	err   error
+}
+
+func (f *failure) Error() string { return f.words }
+func (f *failure) Unwrap() error { return f.err }
+
+// Failure puts the error with which a visit ended into words. It is to be called
+// when the visit has ended. No credential is in it.
+func (v *Visit) Failure(err error) error {
+	words := v.answers.text()
+	if words == "" || !answered(err) {
+		words = legible(err)
+	}
+	if v.cred == (Credential{}) && v.answers.wanted() {
+		words += "; no credentials are known for it"
+	}
+	words = strings.Join(append([]string{words}, v.access.lacking...), "; ")
+	return &failure{words: v.cred.redact(words), err: err}
+}
+
+// answered tells whether an error stands for what a registry answered, or for
+// its silence.
+func answered(err error) bool {
+	var status remoteerrors.ErrUnexpectedStatus
+	var request *url.Error
+	var network net.Error
+	return errors.As(err, &status) || errors.As(err, &request) || errors.As(err, &network) ||
+		errors.Is(err, docker.ErrInvalidAuthorization) || errdefs.IsNotFound(err) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// query is what may hold signatures in an address.
+var query = regexp.MustCompile(`\?[^\s"]+`)
+
+// legible is an error in fewer words, and without secrets of addresses.
+func legible(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		if u, parseErr := url.Parse(request.URL); parseErr == nil {
+			return u.Host + ": " + legible(request.Err)
+		}
+	}
+	text := err.Error()
+	if _, rest, ok := strings.Cut(text, `failed to resolve reference "`); ok {
+		_, text, _ = strings.Cut(rest, `": `)
+	}
+	return query.ReplaceAllString(text, "?...")
+}
