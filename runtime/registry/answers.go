@@ -70,12 +70,13 @@ func (a *answers) note(req *http.Request, now answer) {
 	}
 }
 
-// knows tells whether a place refused before for more than want of a credential.
+// knows tells whether a place refused before, for more than want of a
+// credential.
 func (a *answers) knows(req *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	same := sameAs(req)
-	return slices.ContainsFunc(a.bad, func(b answer) bool { return same(b) && b.status != http.StatusUnauthorized })
+	return slices.ContainsFunc(a.bad, func(b answer) bool { return same(b) && b.status != 0 && b.status != http.StatusUnauthorized })
 }
 
 func (a *answers) denied(host string) bool {
