@@ -93,7 +93,13 @@ func (v *Visit) watch(client *http.Client) error {
 	if _, ok := client.Transport.(*transport); !ok {
 		client.Transport = &transport{next: client.Transport, visit: v}
 	}
-	client.CheckRedirect = checkRedirect
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		err := checkRedirect(req, via)
+		if err != nil {
+			v.answers.broke(via[0], err)
+		}
+		return err
+	}
 	return nil
 }
 
