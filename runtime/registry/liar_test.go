@@ -358,6 +358,26 @@ func TestPasswordsDoNotFollow(t *testing.T) {
 	}
 }
 
+// TestAWrongPasswordIsShownOnce, and once more for what the registry says of it:
+// some lock who shows it too often.
+func TestAWrongPasswordIsShownOnce(t *testing.T) {
+	n, l := newNode(t), newLiar(t)
+	var shown atomic.Int32
+	l.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") != "" {
+			shown.Add(1)
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":"not by %s"}]}`, r.Header.Get("Authorization"))
+		return true
+	})
+	n.failsWith("a wrong password", l.host()+team, [][]byte{secretFor(l.host(), "wrong")}, "401 Unauthorized (DENIED: not by Basic (credential))")
+	if got := shown.Load(); got != 2 {
+		t.Errorf("it was shown %d times", got)
+	}
+}
+
 // TestATokenWithoutEnd: podd does not read it to its end, or grow with it.
 func TestATokenWithoutEnd(t *testing.T) {
 	n, l := newNode(t), newLiar(t)

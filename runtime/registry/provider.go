@@ -162,7 +162,7 @@ func (p *Provider) ask(ctx context.Context, repository string) (*credentialprovi
 		}
 		return nil, fmt.Errorf("%s: %w", p.path, err)
 	}
-	return readAnswer(out.Bytes())
+	return readAnswer(out.text)
 }
 
 // readAnswer is strict as to form, and its errors tell nothing of the content.
@@ -178,9 +178,10 @@ func readAnswer(text []byte) (*credentialprovider.CredentialProviderResponse, er
 	return &answer, nil
 }
 
-// bounded keeps what is written up to a size, and fails beyond it.
+// bounded keeps what is written up to a size, and fails beyond it. It embeds no
+// bytes.Buffer, whose ReadFrom would read on without end.
 type bounded struct {
-	bytes.Buffer
+	text []byte
 	left int
 }
 
@@ -189,5 +190,6 @@ func (b *bounded) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
 		return 0, io.ErrShortBuffer
 	}
-	return b.Buffer.Write(p)
+	b.text = append(b.text, p...)
+	return len(p), nil
 }
