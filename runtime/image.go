@@ -120,6 +120,7 @@ func (i Images) visit(ctx context.Context, name string, access *registry.Access,
 			containerd.WithImageHandlerWrapper(func(h images.Handler) images.Handler { return visit.Limit(parts.watch(h)) }),
 			containerd.WithResolver(visit.Resolver(ctx)))
 		if err == nil {
+			visit.Succeeded()
 			return img, nil
 		}
 		failed = append(failed, visit.Failure(err))

@@ -110,10 +110,11 @@ func logConfig(cfg Config) logfile.Config {
 
 // registryConfig reads the plugins' configuration.
 func registryConfig(cfg Config) (registry.Config, error) {
-	files := []string{filepath.Join(cfg.Root, "config.json")}
-	if home, err := os.UserHomeDir(); err == nil { // there may be no $HOME
-		files = append(files, filepath.Join(home, ".docker", "config.json"))
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/root" // a unit of systemd's has no $HOME
 	}
+	files := []string{filepath.Join(cfg.Root, "config.json"), filepath.Join(home, ".docker", "config.json")}
 	providers, err := registry.LoadProviders(cfg.ProviderConfig, cfg.ProviderBinDir)
 	if err != nil {
 		return registry.Config{}, fmt.Errorf("image-credential-provider-config: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime/daemon"
+	"github.com/podd-io/podd/runtime/registry"
 )
 
 // private is a configuration that shares nothing with any other podd.
@@ -86,6 +87,26 @@ func TestPartsOnRealContainerd(t *testing.T) {
 	}
 	if got := f.get(); got.Name == "" || got.Hostname == "" || len(got.IPs) == 0 || got.Allocatable.Cpu().IsZero() {
 		t.Errorf("facts %+v", got)
+	}
+}
+
+func TestRegistriesAsConfigured(t *testing.T) {
+	cfg := private(t)
+	t.Setenv("HOME", "/home/me")
+	cfg.RegistryConfigDir, cfg.RegistryAuthFile = "/certs", "/auth.json"
+	got, err := registryConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := registry.Config{
+		HostsDir: "/certs", AuthFile: "/auth.json", AuthFiles: []string{cfg.Root + "/config.json", "/home/me/.docker/config.json"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	t.Setenv("HOME", "")
+	if got, err := registryConfig(cfg); err != nil || got.AuthFiles[1] != "/root/.docker/config.json" {
+		t.Errorf("without $HOME: %q, %v", got.AuthFiles, err)
 	}
 }
 

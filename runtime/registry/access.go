@@ -66,7 +66,7 @@ func (r *Registries) Access(ctx context.Context, name string, secrets [][]byte) 
 		return nil, err
 	}
 	a := &Access{registries: r, name: name}
-	a.rings = []keyring{given, a.fromFile(), a.fromProviders(ctx, named.Name())}
+	a.rings = []keyring{given, a.fromFile(named.Name()), a.fromProviders(ctx, named.Name())}
 	a.creds = a.lookup(named.Name())
 	if len(a.creds) == 0 {
 		a.creds = []Credential{{}}
@@ -105,32 +105,38 @@ func fromSecrets(secrets [][]byte) (keyring, error) {
 	return ring, nil
 }
 
-func (a *Access) fromFile() keyring {
-	file, creds, err := a.registries.cfg.readAuthFile()
+func (a *Access) fromFile(repository string) keyring {
+	ring := keyring{}
+	file, raw, err := a.registries.cfg.readAuthFile()
+	if err != nil {
+		a.lacks(fmt.Sprintf("the node's credentials can't be read: %v", err))
+		return ring
+	}
+	if file == "" {
+		return ring
+	}
+	creds, err := readDockerConfig(raw)
 	if err != nil {
 		a.lacks(fmt.Sprintf("the node's credentials in %s can't be read: %v", file, err))
 	}
-	ring := keyring{}
+	if leaves(raw, repository) {
+		a.lacks(fmt.Sprintf("%s leaves its credentials to a helper of Docker's, which podd does not run: use a credential provider plugin", file))
+	}
 	ring.add(creds)
 	return ring
 }
 
-// readAuthFile gives no credentials when none of the default files exists.
-func (c Config) readAuthFile() (file string, creds map[string]Credential, err error) {
-	files := c.AuthFiles
+// readAuthFile gives no file when none of the default ones exists.
+func (c Config) readAuthFile() (file string, raw []byte, err error) {
 	if c.AuthFile != "" {
-		files = []string{c.AuthFile}
+		raw, err = os.ReadFile(c.AuthFile)
+		return c.AuthFile, raw, err
 	}
-	for _, file := range files {
+	for _, file := range c.AuthFiles {
 		raw, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) && c.AuthFile == "" {
-			continue
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, raw, err
 		}
-		if err != nil {
-			return file, nil, err
-		}
-		creds, err := readDockerConfig(raw)
-		return file, creds, err
 	}
 	return "", nil, nil
 }

@@ -76,6 +76,29 @@ func oldAuths(entries map[string]json.RawMessage) map[string]auth {
 	return auths
 }
 
+// leaves tells whether a Docker configuration leaves the credentials of a
+// repository to a program of Docker's.
+func leaves(raw []byte, repository string) bool {
+	var file struct {
+		Auths       map[string]auth   `json:"auths"`
+		Helpers     map[string]string `json:"credHelpers"`
+		HelperOfAll string            `json:"credsStore"`
+	}
+	if json.Unmarshal(raw, &file) != nil {
+		return false
+	}
+	ring := keyring{}
+	for key := range file.Helpers {
+		ring.add(map[string]Credential{key: {}})
+	}
+	for key, a := range file.Auths {
+		if a == (auth{}) && file.HelperOfAll != "" {
+			ring.add(map[string]Credential{key: {}})
+		}
+	}
+	return len(ring.lookup(repository)) > 0
+}
+
 // notDockerConfig keeps of an error of encoding/json what quotes nothing.
 func notDockerConfig(err error) error {
 	var syntax *json.SyntaxError

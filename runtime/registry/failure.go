@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
+	"go.uber.org/zap"
 )
 
 // failure is why a visit failed, in words that name what was answered. It wraps
@@ -35,6 +36,15 @@ func (v *Visit) Failure(err error) error {
 	}
 	words = strings.Join(append([]string{words}, v.access.lacking...), "; ")
 	return &failure{words: v.cred.redact(words), err: err}
+}
+
+// Succeeded logs what went wrong on the way, such as a mirror that is down. It
+// is to be called when the visit has ended well.
+func (v *Visit) Succeeded() {
+	if words := v.answers.text(); words != "" {
+		v.access.registries.log.Info("an image was pulled around hosts that failed",
+			zap.String("image", v.access.name), zap.String("why", v.cred.redact(words)))
+	}
 }
 
 // answered tells whether an error stands for what a registry answered, or for

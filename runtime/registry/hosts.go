@@ -116,12 +116,19 @@ func (e *ear) Fire(entry *logrus.Entry) error {
 	return nil
 }
 
-// listen gives a context in which containerd's library logs to an ear alone:
-// podd tells what matters of a pull itself.
+// listen gives a context in which containerd's library logs to an ear alone,
+// from one goroutine.
 func listen(ctx context.Context) (context.Context, *ear) {
 	told := &ear{}
+	return quiet(ctx, told), told
+}
+
+// quiet gives a context in which containerd's library logs to hooks alone.
+func quiet(ctx context.Context, hooks ...logrus.Hook) context.Context {
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
-	logger.AddHook(told)
-	return log.WithLogger(ctx, logrus.NewEntry(logger)), told
+	for _, hook := range hooks {
+		logger.AddHook(hook)
+	}
+	return log.WithLogger(ctx, logrus.NewEntry(logger))
 }

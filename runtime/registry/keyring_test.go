@@ -2,7 +2,9 @@ package registry
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -100,6 +102,28 @@ func TestBrokenSecrets(t *testing.T) {
 		_, err := accessFor(t, Config{}, "example.org/app:v1", text)
 		if err == nil || !strings.Contains(err.Error(), "does not hold a Docker configuration") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestTheHelpersOfDocker are not run, and missed only where they would be asked.
+func TestTheHelpersOfDocker(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	for text, want := range map[string]bool{
+		`{"auths":{"example.org":{}},"credsStore":"pass"}`:                                       true,
+		`{"auths":{"other.org":{}},"credsStore":"pass"}`:                                         false,
+		`{"credHelpers":{"example.org":"ecr-login"}}`:                                            true,
+		`{"credHelpers":{"other.org":"ecr-login"}}`:                                              false,
+		`{"auths":{"example.org":{"username":"me","password":"hush"}},"credsStore":"pass"}`:      false,
+		`{"HttpHeaders":{"User-Agent":"x"},"proxies":{"default":{"httpProxy":"http://x:3128"}}}`: false,
+	} {
+		write(t, file, text)
+		a, err := accessFor(t, Config{AuthFile: file}, "example.org/app:v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := strings.Contains(a.Visit(Credential{}).Failure(errors.New("x")).Error(), file); told != want {
+			t.Errorf("%s: told: %t", text, told)
 		}
 	}
 }

@@ -378,6 +378,22 @@ func TestAWrongPasswordIsShownOnce(t *testing.T) {
 	}
 }
 
+// TestTooManyRequestsAreNotMadeMore: by as many again, at once.
+func TestTooManyRequestsAreNotMadeMore(t *testing.T) {
+	n, l := newNode(t), newLiar(t)
+	var asked atomic.Int32
+	l.on(func(w http.ResponseWriter, _ *http.Request) bool {
+		asked.Add(1)
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	})
+	n.hosts(l.host(), fmt.Sprintf("server = %q\n", l.URL))
+	n.fails("too many", l.host()+team, "registry is unavailable", "429 Too Many Requests")
+	if got := asked.Load(); got != 2 { // once for the text of the answer
+		t.Errorf("it was asked %d times", got)
+	}
+}
+
 // TestATokenWithoutEnd: podd does not read it to its end, or grow with it.
 func TestATokenWithoutEnd(t *testing.T) {
 	n, l := newNode(t), newLiar(t)

@@ -12,6 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/podd-io/podd/runtime/registry"
 )
 
@@ -201,7 +204,12 @@ func TestMirrors(t *testing.T) {
 	}
 	n.failsWith("neither has it", "registry.test/team/other:v1", [][]byte{good}, hollow.Listener.Addr().String()+" answered 404", origin.Listener.Addr().String()+" answered 404")
 	hollow.Close()
+	core, logged := observer.New(zap.InfoLevel)
+	n.log = zap.New(core)
 	n.pulls("a mirror that is down", ref, good)
+	if all := logged.All(); len(all) != 1 || !strings.Contains(all[0].ContextMap()["why"].(string), hollow.Listener.Addr().String()+": dial tcp") {
+		t.Errorf("logged: %+v", all)
+	}
 	if mirror.passwords.Load()+hollow.passwords.Load() != 0 {
 		t.Error("a mirror was shown the registry's password")
 	}

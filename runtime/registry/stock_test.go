@@ -30,11 +30,12 @@ type node struct {
 	*testbed.Bed
 	t      *testing.T
 	config registry.Config
+	log    *zap.Logger
 }
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	n := &node{Bed: testbed.New(t), t: t}
+	n := &node{Bed: testbed.New(t), t: t, log: zap.NewNop()}
 	n.config.HostsDir = n.Path("certs.d")
 	return n
 }
@@ -43,7 +44,7 @@ func newNode(t *testing.T) *node {
 func (n *node) pull(ref string, secrets ...[]byte) error {
 	n.t.Helper()
 	cfg := n.Config
-	cfg.Registries = registry.New(n.config, zap.NewNop())
+	cfg.Registries = registry.New(n.config, n.log)
 	client, err := runtime.Connect(n.t.Context(), cfg, zap.NewNop())
 	if err != nil {
 		n.t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 )
 
 // maxDocument is what a manifest, an index, a configuration or a token may have
@@ -31,7 +33,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return resp, t.refused(req, resp)
+		if err := t.refused(req, resp); err != nil {
+			return nil, err
+		}
+		return resp, nil
 	}
 	t.visit.answers.served(req)
 	large := limitOf(req)
@@ -59,6 +64,10 @@ func (t *transport) refused(req *http.Request, resp *http.Response) error {
 		text = t.ask(req)
 	}
 	t.visit.answers.refused(req, resp, t.visit.cred.redact(says(text, req)))
+	if resp.StatusCode == http.StatusTooManyRequests {
+		// containerd's library would ask four times more, and at once.
+		return remoteerrors.NewUnexpectedStatusErr(resp)
+	}
 	return nil
 }
 

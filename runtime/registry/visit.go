@@ -31,11 +31,9 @@ func (a *Access) Visit(cred Credential) *Visit {
 	return &Visit{access: a, cred: cred, origin: registryOf(a.name)}
 }
 
-// Context keeps containerd's library from logging by itself.
-func (v *Visit) Context(ctx context.Context) context.Context {
-	ctx, _ = listen(ctx)
-	return ctx
-}
+// Context keeps containerd's library from logging by itself: podd tells what
+// matters of a pull.
+func (v *Visit) Context(ctx context.Context) context.Context { return quiet(ctx) }
 
 // Resolver reaches the registry as the node's hosts.toml files say, or by HTTPS;
 // by HTTP on the loopback interface, as Docker does.
