@@ -413,6 +413,24 @@ func TestATokenWithoutEnd(t *testing.T) {
 	}
 }
 
+// TestAnImageDoesNotSendPodd elsewhere, as manifests could by a layer's "urls".
+func TestAnImageDoesNotSendPodd(t *testing.T) {
+	n, l := newNode(t), newLiar(t)
+	var asked atomic.Int32
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	var manifest ocispec.Manifest
+	must(t, json.Unmarshal(l.blobs[l.manifest.Digest.String()], &manifest))
+	manifest.Layers[0].URLs = []string{elsewhere.URL + "/metadata"}
+	text, err := json.Marshal(manifest)
+	must(t, err)
+	l.manifest = l.add(l.manifest.MediaType, text)
+	n.pulls("a layer with an address", l.host()+team)
+	if asked.Load() > 0 {
+		t.Error("podd went where the image said")
+	}
+}
+
 // TestIndexBombs: indexes in indexes, and one that claims to hold itself.
 func TestIndexBombs(t *testing.T) {
 	n, l := newNode(t), newLiar(t)

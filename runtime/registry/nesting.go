@@ -38,7 +38,8 @@ func (n *nesting) of(d digest.Digest) int {
 }
 
 // Limit refuses the parts of an image that no sound image has: documents that
-// are too large to be read, and indexes in indexes without end.
+// are too large to be read, and indexes in indexes without end. Nor does it let
+// an image choose where podd fetches a layer from.
 func (v *Visit) Limit(h images.Handler) images.Handler {
 	return images.HandlerFunc(func(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 		index := images.IsIndexType(d.MediaType)
@@ -48,6 +49,7 @@ func (v *Visit) Limit(h images.Handler) images.Handler {
 		if index && v.nesting.of(d.Digest) >= maxNesting {
 			return nil, fmt.Errorf("the index %s is deeper than the %d levels that are allowed", d.Digest, maxNesting)
 		}
+		d.URLs = nil // where a layer is, is not for the image to say
 		parts, err := h.Handle(ctx, d)
 		if index && err == nil {
 			v.nesting.enter(d, parts)

@@ -53,11 +53,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // refused notes what was answered. The text comes with the answer to a GET only:
 // one that was not asked for it yet is asked once.
 func (t *transport) refused(req *http.Request, resp *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // as much as there is
 	_ = resp.Body.Close()
-	if err != nil {
-		return err
-	}
 	resp.Body = io.NopCloser(bytes.NewReader(text))
 	challenge := resp.StatusCode == http.StatusUnauthorized && req.Header.Get("Authorization") == ""
 	if req.Method == http.MethodHead && !challenge && resp.StatusCode < http.StatusInternalServerError && !t.visit.answers.knows(req) {
