@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/daemon"
 	"github.com/podd-io/podd/runtime/registry"
 )
@@ -44,6 +47,11 @@ func private(t *testing.T) Config {
 // host.
 func TestPartsOnRealContainerd(t *testing.T) {
 	ctx, cfg, log := t.Context(), private(t), zaptest.NewLogger(t)
+	cfg.RegistryConfigDir = t.TempDir()
+	hosts := filepath.Join(cfg.RegistryConfigDir, "_default", "hosts.toml")
+	if err := errors.Join(os.Mkdir(filepath.Dir(hosts), 0o755), os.WriteFile(hosts, []byte("="), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	bundle, err := daemon.FindBundle(cfg.BundleDir)
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +69,9 @@ func TestPartsOnRealContainerd(t *testing.T) {
 	p, err := assemble(ctx, cfg, socket, bundle, nil, log)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := (runtime.Images{Client: p.containers}).Pull(ctx, pod.PullConfig{Ref: "registry.test/app"}); err == nil || !strings.Contains(err.Error(), hosts) {
+		t.Errorf("a broken %s: %v", hosts, err)
 	}
 	defer func() {
 		if err := p.containers.Close(); err != nil {

@@ -86,6 +86,13 @@ func (a *answers) denied(host string) bool {
 	return ok
 }
 
+// has tells whether there is one of a host.
+func (a *answers) has(host string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.bad, func(b answer) bool { return b.host == host })
+}
+
 // wanted tells whether a credential was asked for in vain.
 func (a *answers) wanted() bool {
 	a.mu.Lock()

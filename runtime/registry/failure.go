@@ -28,7 +28,7 @@ func (f *failure) Unwrap() error { return f.err }
 // when the visit has ended. No credential is in it.
 func (v *Visit) Failure(err error) error {
 	words := v.answers.text()
-	if words == "" || !answered(err) {
+	if words == "" || !v.answered(err) {
 		words = legible(err)
 	}
 	if v.cred == (Credential{}) && v.answers.wanted() {
@@ -48,13 +48,14 @@ func (v *Visit) Succeeded() {
 }
 
 // answered tells whether an error stands for what a registry answered, or for
-// its silence.
-func answered(err error) bool {
+// its silence. What was not found may also be a part of an image that was.
+func (v *Visit) answered(err error) bool {
 	var status remoteerrors.ErrUnexpectedStatus
 	var request *url.Error
 	var network net.Error
 	return errors.As(err, &status) || errors.As(err, &request) || errors.As(err, &network) ||
-		errors.Is(err, docker.ErrInvalidAuthorization) || errdefs.IsNotFound(err) || errors.Is(err, io.ErrUnexpectedEOF)
+		errors.Is(err, docker.ErrInvalidAuthorization) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errdefs.IsNotFound(err) && v.answers.has(v.registry())
 }
 
 // query is what may hold signatures in an address.

@@ -431,10 +431,11 @@ func TestAnImageDoesNotSendPodd(t *testing.T) {
 	}
 }
 
-// TestIndexBombs: indexes in indexes, and one that claims to hold itself.
-func TestIndexBombs(t *testing.T) {
+// TestIndexes: those in indexes, those that claim to hold themselves, and those
+// that have nothing for this system.
+func TestIndexes(t *testing.T) {
 	n, l := newNode(t), newLiar(t)
-	platform := &ocispec.Platform{OS: "linux", Architecture: goruntime.GOARCH}
+	platform := &ocispec.Platform{OS: "plan9", Architecture: goruntime.GOARCH}
 	image := l.manifest
 	index := func(part ocispec.Descriptor) ocispec.Descriptor {
 		part.Platform = platform
@@ -451,6 +452,13 @@ func TestIndexBombs(t *testing.T) {
 		}
 		return d
 	}
+	empty := newLiar(t)
+	empty.manifest.Digest = "sha256:none"
+	n.hosts(l.host(), fmt.Sprintf("server = %q\n[host.%q]\n", l.URL, empty.URL))
+	l.manifest = deep(1)
+	n.fails("another system's", l.host()+team, "\": no match for platform in manifest: not found")
+
+	platform.OS = "linux"
 	l.manifest = deep(3)
 	n.pulls("three levels", l.host()+team)
 	l.manifest = deep(1000)

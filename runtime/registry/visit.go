@@ -65,6 +65,13 @@ func (v *Visit) remember(hosts []docker.RegistryHost) {
 	}
 }
 
+// registry is the host of the image's own registry.
+func (v *Visit) registry() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.origin
+}
+
 // credentialFor gives the visit's credential to the image's own registry, to a
 // mirror one that is for the mirror, and none to any other host, such as one
 // that was redirected to. A password that was refused is not shown again.
