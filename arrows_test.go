@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"pod":             {},
 	"agent":           {"pod", "api/...", "agent/..."},
 	"agent/...":       {"pod", "api/...", "agent/..."},
-	"runtime":         {"pod", "runtime/files", "runtime/registry"},
+	"runtime":         {"pod", "runtime/files", "runtime/layer", "runtime/registry"},
 	"runtime/...":     {"pod", "runtime/...", "runtime"},
 	"cni":             {"pod"},
 	"metrics":         {"agent", "pod", "api/..."},
