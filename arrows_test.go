@@ -81,7 +81,7 @@ var owners = []struct {
 	{"k8s.io/cli-runtime/", "printers are podctl's", []string{"cmd/podctl/..."}},
 	{"k8s.io/apiserver/", "podd is no apiserver", nil},
 	{"k8s.io/controller-manager/", "podd runs no controllers", nil},
-	{"go.etcd.io/bbolt", "the store is store's affair", []string{"agent/store"}},
+	{"go.etcd.io/bbolt", "bbolt is the store's affair, and containerd's daemon", []string{"agent/store", "runtime/daemon"}},
 }
 
 // pureImports is all that the core may import: types, and nothing that acts.

@@ -1,13 +1,19 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/containerd/containerd/v2/pkg/archive/compression"
+
+	"github.com/podd-io/podd/integration/archive"
 )
 
 // spoil overwrites every file below containerd's root that a pattern fits, as
@@ -203,4 +209,122 @@ func TestDeadContainersGo(t *testing.T) {
 		return nil
 	})
 	n.logs("works", "done")
+}
+
+// TestOfflineImages: archives under the root are loaded at the start and when
+// they come, before a pod's image is looked for elsewhere, and are never
+// collected.
+func TestOfflineImages(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "--image-gc-high-threshold=1", "--image-gc-low-threshold=0", "--image-minimum-gc-age=1s")
+	n.stop()
+	n.archive("first.tar", "offline.example/first:v1", nil)
+	n.archive("second.tar.zst", "offline.example/second:v1", zstd)
+	if err := os.WriteFile(n.path("lib", "images", "broken.tar"), []byte("no archive"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+	for _, name := range []string{"first", "second"} {
+		n.apply(fmt.Sprintf(offlinePod, name, name))
+		n.ready(name)
+		if events := n.podctl("events", "--for", "pod/"+name); strings.Contains(events, "Failed") {
+			t.Errorf("podd looked for the image elsewhere:\n%s", events)
+		}
+	}
+	if got := n.nodeEvents("OfflineImagesFailed"); !strings.Contains(got, "broken.tar") {
+		t.Errorf("events: %s", got)
+	}
+	n.apply(fmt.Sprintf(offlinePod, "third", "third"))
+	n.archive("third.tar", "offline.example/third:v1", nil)
+	n.ready("third")
+
+	n.podctl("delete", "pod", "first", "second", "third", "--now")
+	n.crash()
+	n.spoil("io.containerd.content.v1.content/blobs/sha256/*")
+	n.start()
+	n.apply(fmt.Sprintf(offlinePod, "first", "first"))
+	n.ready("first") // from the archive, again
+	n.eventually(20*time.Second, "the other archives are loaded again", func() error {
+		out := n.podctl("images", "ls")
+		for _, name := range []string{"second", "third"} {
+			if !strings.Contains(out, "offline.example/"+name) {
+				return fmt.Errorf("images:\n%s", out)
+			}
+		}
+		_, err := n.try("images", "verify", "offline.example/second:v1", "offline.example/third:v1")
+		return err
+	})
+
+	if err := os.Remove(n.path("lib", "images", "second.tar.zst")); err != nil {
+		t.Fatal(err)
+	}
+	n.eventually(40*time.Second, "what was unloaded is collected", func() error {
+		if out := n.podctl("images", "ls"); strings.Contains(out, "offline.example/second") {
+			return fmt.Errorf("images:\n%s", out)
+		}
+		return nil
+	})
+	if out := n.podctl("images", "ls"); !strings.Contains(out, "offline.example/third") {
+		t.Errorf("an offline image is gone:\n%s", out)
+	}
+}
+
+const offlinePod = `
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  containers:
+  - {name: main, image: "offline.example/%s:v1", command: [sleep, "1000"]}
+`
+
+// archive puts an archive of one image into the offline directory, as a copy
+// does: it grows where it will be.
+func (n *node) archive(file, image string, compress func(io.Writer) (io.WriteCloser, error)) {
+	n.t.Helper()
+	box, err := archive.Busybox("/bin/busybox")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	box.Files["/etc/name"] = archive.File{Data: []byte(image), Mode: 0o644}
+	if err := os.MkdirAll(n.path("lib", "images"), 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	f, err := os.Create(n.path("lib", "images", file))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var w io.WriteCloser = f
+	if compress != nil {
+		if w, err = compress(f); err != nil {
+			n.t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	if err := errors.Join(box.Write(w, image), w.Close()); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func zstd(w io.Writer) (io.WriteCloser, error) {
+	return compression.CompressStream(w, compression.Zstd)
+}
+
+// TestDamagedStore: podd comes back by itself when a power cut has spoiled
+// containerd's database, with the images of the offline directory.
+func TestDamagedStore(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.archive("first.tar", "offline.example/first:v1", nil)
+	n.apply(fmt.Sprintf(offlinePod, "first", "first"))
+	n.ready("first")
+	n.podctl("delete", "pod", "first", "--now")
+	n.crash()
+	n.spoil("io.containerd.metadata.v1.bolt/meta.db")
+	n.start()
+	n.apply(fmt.Sprintf(offlinePod, "second", "first"))
+	n.ready("second")
+	if got := n.nodeEvents("StoreDamaged"); !strings.Contains(got, "set aside as") {
+		t.Errorf("events: %s", got)
+	}
 }

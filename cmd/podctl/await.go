@@ -49,10 +49,17 @@ func (c *client) await(ctx context.Context, r ref, p patience, ask verdict) erro
 		}
 	}
 	err := c.watch(limited, r.watchRequest(), judge(ask, once))
-	if st, ok := grpcStatus(err); ok && st.Code() == codes.DeadlineExceeded && ctx.Err() == nil && limited.Err() != nil {
+	if st, ok := grpcStatus(err); ok && st.Code() == codes.DeadlineExceeded && ctx.Err() == nil && due(limited) {
 		return errTimeout
 	}
 	return err
+}
+
+// due says whether a context's time is over. podd, which knows it too, may say
+// so a moment before the context does.
+func due(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < 100*time.Millisecond
 }
 
 // judge asks about every state that a watch of one object brings.

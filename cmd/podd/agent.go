@@ -26,7 +26,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 	return agent.Config{
 		Store:      db,
 		Admitter:   admit.New(),
-		Images:     offline.Patient{Puller: images, Loaded: archives.Loaded()},
+		Images:     offline.Patient{Puller: images, Look: archives.Look},
 		ImageStore: images,
 		Sandboxes:  p.sandboxes,
 		Containers: p.containers,

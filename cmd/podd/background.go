@@ -47,10 +47,11 @@ func (b *background) until(ctx context.Context) (context.Context, context.Cancel
 }
 
 // keepContainerd brings a managed containerd up and keeps it in the background.
-// It returns the path of its socket.
-func (b *background) keepContainerd(ctx context.Context, cfg Config, bundle daemon.Bundle, log *zap.Logger) (string, error) {
+// It returns the path of its socket. damaged is told of a store that was set
+// aside.
+func (b *background) keepContainerd(ctx context.Context, cfg Config, bundle daemon.Bundle, damaged func(string), log *zap.Logger) (string, error) {
 	dc := containerdConfig(cfg)
-	dc.Bundle, dc.Log = bundle, log
+	dc.Bundle, dc.Damaged, dc.Log = bundle, damaged, log
 	containerd, err := daemon.New(dc)
 	if err != nil {
 		return "", err

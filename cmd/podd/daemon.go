@@ -36,6 +36,8 @@ type podd struct {
 	back    *background
 	// agent is nil until it has been made.
 	agent atomic.Pointer[agent.Agent]
+	// damage is what to tell of containerd's store once there is an agent.
+	damage atomic.Pointer[string]
 	// manifests is nil until the directory is read.
 	manifests atomic.Pointer[manifests.Directory]
 }
@@ -174,7 +176,7 @@ func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket str
 	if missing != nil {
 		return daemon.Bundle{}, "", missing
 	}
-	socket, err = d.back.keepContainerd(ctx, d.cfg, bundle, d.log)
+	socket, err = d.back.keepContainerd(ctx, d.cfg, bundle, d.storeDamaged, d.log)
 	return bundle, socket, err
 }
 
@@ -249,6 +251,9 @@ func (d *podd) announce(ctx context.Context, a *agent.Agent, p *parts) {
 			return
 		case <-time.After(readyEvery):
 		}
+	}
+	if what := d.damage.Load(); what != nil {
+		d.storeDamaged(*what)
 	}
 	pods := len(a.Snapshot().Pods())
 	d.ready.done(func() error { return working(a, p) })

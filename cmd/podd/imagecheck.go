@@ -38,6 +38,12 @@ func (d *podd) imageFound(check pod.ImageCheck) {
 	})
 }
 
+// storeDamaged makes an event of it, later if there is no agent yet.
+func (d *podd) storeDamaged(what string) {
+	d.damage.Store(&what)
+	d.happened(d.back.ctx, pod.Event{Type: corev1.EventTypeWarning, Reason: "StoreDamaged", Message: what})
+}
+
 // happened records an event that is no pod's. Before there is an agent, what
 // happens is in the log alone.
 func (d *podd) happened(ctx context.Context, ev pod.Event) {

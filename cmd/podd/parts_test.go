@@ -62,7 +62,7 @@ func TestPartsOnRealContainerd(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	socket, err := back.keepContainerd(ctx, cfg, bundle, log)
+	socket, err := back.keepContainerd(ctx, cfg, bundle, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestABrokenContainerdEndsTheStart(t *testing.T) {
 	ctx, cfg := t.Context(), private(t)
 	back := newBackground(ctx)
 	bundle := daemon.Bundle{Containerd: "/bin/false"}
-	if _, err := back.keepContainerd(ctx, cfg, bundle, zaptest.NewLogger(t)); err == nil {
+	if _, err := back.keepContainerd(ctx, cfg, bundle, nil, zaptest.NewLogger(t)); err == nil {
 		t.Error("no error")
 	}
 	if err := back.end(); err == nil {

@@ -26,7 +26,9 @@ type Config struct {
 	//	state/           its state: bundles and mounts of running tasks
 	RunDir string
 	Bundle Bundle
-	Log    *zap.Logger
+	// Damaged is told when a damaged store was set aside; nil for nobody.
+	Damaged func(what string)
+	Log     *zap.Logger
 }
 
 // Address is the path of containerd's socket.

@@ -169,6 +169,9 @@ func (c *Containerd) adoptOrStart(ctx context.Context) (*process, error) {
 // start starts a new one and returns once it answers; if it does not, nothing
 // is left running.
 func (c *Containerd) start(ctx context.Context) (*process, error) {
+	if err := c.mend(); err != nil {
+		return nil, err
+	}
 	p, err := c.spawn()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.cfg.Bundle.Containerd, err)

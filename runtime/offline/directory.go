@@ -47,9 +47,8 @@ type Directory struct {
 	// happened is told what people should know.
 	happened func(context.Context, pod.Event)
 	log      *zap.Logger
-	// first is closed when what was there at the start is loaded, as far as it
-	// can be.
-	first chan struct{}
+	// asks are those who want a look at the directory now; each is closed after.
+	asks chan chan struct{}
 
 	// Owned by Run's goroutine. failed is the version of each file that can't be
 	// loaded, whoever tries.
@@ -58,12 +57,26 @@ type Directory struct {
 
 // New works on a directory, which is made if it is not there.
 func New(path string, store Store, happened func(context.Context, pod.Event), log *zap.Logger) *Directory {
-	return &Directory{path: path, store: store, happened: happened, log: log, first: make(chan struct{}), failed: map[string]string{}}
+	return &Directory{path: path, store: store, happened: happened, log: log, asks: make(chan chan struct{}), failed: map[string]string{}}
 }
 
-// Loaded is closed when the archives that were there at the start are loaded,
-// or can't be.
-func (d *Directory) Loaded() <-chan struct{} { return d.first }
+// Look waits until the archives that are there now are loaded, those that can
+// be, but for one that is being written. It is for who is about to look for an
+// image elsewhere.
+func (d *Directory) Look(ctx context.Context) error {
+	looked := make(chan struct{})
+	select {
+	case d.asks <- looked:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-looked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Run loads what there is, and what comes, until ctx ends. An archive that goes
 // leaves its images, unpinned.
@@ -73,6 +86,7 @@ func (d *Directory) Run(ctx context.Context) error {
 		return fmt.Errorf("watch the offline images %s: %w", d.path, err)
 	}
 	defer watch.Close()
+	var asked []chan struct{}
 	for first := true; ctx.Err() == nil; first = false {
 		wait := rescan
 		if err := errors.Join(os.MkdirAll(d.path, 0o755), watch.Add(d.path)); err != nil { // once more is the same
@@ -83,30 +97,33 @@ func (d *Directory) Run(ctx context.Context) error {
 			d.log.Warn("could not load the offline images; it is tried again", zap.String("directory", d.path), zap.Error(err))
 			soon = later
 		}
-		if first {
-			close(d.first)
+		for _, looked := range asked {
+			close(looked)
 		}
 		if soon > 0 {
 			wait = soon
 		}
-		d.wait(ctx, watch, wait)
+		asked = d.wait(ctx, watch, wait)
 	}
 	return nil
 }
 
-// wait lets the time pass, or until something has happened and it is quiet.
-func (d *Directory) wait(ctx context.Context, w *fsnotify.Watcher, wait time.Duration) {
+// wait lets the time pass, or until something has happened and it is quiet, or
+// somebody asks.
+func (d *Directory) wait(ctx context.Context, w *fsnotify.Watcher, wait time.Duration) (asked []chan struct{}) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var patience <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-timer.C:
-			return
+			return nil
 		case <-patience:
-			return
+			return nil
+		case looked := <-d.asks:
+			return []chan struct{}{looked}
 		case <-w.Errors: // an overflow, for one: something happened
 		case <-w.Events:
 		}

@@ -15,24 +15,18 @@ type Puller interface {
 	Here(ctx context.Context, ref string) (pod.Image, bool, error)
 }
 
-// Patient fetches nothing before the archives that are there at the start are
-// loaded: they may have it, and the network may be dear or not there.
+// Patient fetches nothing before the archives that are there are loaded: they
+// may have it, and the network may be dear or not there.
 type Patient struct {
 	Puller
-	Loaded <-chan struct{}
+	// Look waits for the archives; it is a Directory's.
+	Look func(context.Context) error
 }
 
-// Pull is a Puller's, for what is not here by then.
+// Pull is a Puller's, for what no archive has.
 func (p Patient) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error) {
-	select {
-	case <-p.Loaded:
-		return p.Puller.Pull(ctx, cfg)
-	default:
-	}
-	select {
-	case <-p.Loaded:
-	case <-ctx.Done():
-		return pod.Image{}, ctx.Err()
+	if err := p.Look(ctx); err != nil {
+		return pod.Image{}, err
 	}
 	if cfg.Policy == corev1.PullIfNotPresent {
 		if img, ok, err := p.Here(ctx, cfg.Ref); ok || err != nil {
