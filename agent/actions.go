@@ -17,9 +17,10 @@ import (
 const observeTime = 30 * time.Second
 
 // deadlines are how long an action may take. One that takes longer fails and
-// is tried again; waiting for it holds nobody else up.
+// is tried again; waiting for it holds nobody else up. A pull waits for its turn
+// as long as it has to, and is bounded from then on by the port.
 var deadlines = map[pod.Kind]time.Duration{
-	pod.PullImage:       time.Hour,
+	pod.PullImage:       7 * 24 * time.Hour,
 	pod.CreateSandbox:   2 * time.Minute,
 	pod.RemoveSandbox:   2 * time.Minute,
 	pod.CreateContainer: 2 * time.Minute,
@@ -58,53 +59,61 @@ func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outco
 	run, cancel := context.WithTimeout(run, deadline(act))
 	defer cancel()
 	r := pod.Result{Action: act, Started: time.Now()}
-	probe, err := a.effect(run, key, act)
+	err := a.effect(run, key, act, &r)
 	r.Finished = time.Now()
-	r.Probe, r.Err = probe, failureOf(err)
+	r.Err = failureOf(err)
 	a.cfg.Record(act.Kind, r.Finished.Sub(r.Started), err)
 	return outcome{Result: r, void: err != nil && act.Kind.Cancelable() && ctx.Err() != nil}
 }
 
-// effect routes an action to its port.
-func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action) (*pod.ProbeOutcome, error) {
+// effect routes an action to its port, and notes in r what it brought.
+func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action, r *pod.Result) (err error) {
 	c := &a.cfg
 	switch act.Kind {
 	case pod.CreateCgroup:
-		return nil, c.Cgroups.Create(ctx, *act.Cgroup)
+		return c.Cgroups.Create(ctx, *act.Cgroup)
 	case pod.RemoveCgroup:
-		return nil, c.Cgroups.Remove(ctx, key.UID)
+		return c.Cgroups.Remove(ctx, key.UID)
 	case pod.SetupVolume:
-		return nil, c.Volumes.Setup(ctx, *act.Volume)
+		return c.Volumes.Setup(ctx, *act.Volume)
 	case pod.RemoveVolumes:
-		return nil, c.Volumes.Remove(ctx, key.UID)
+		return c.Volumes.Remove(ctx, key.UID)
 	case pod.SetupNetwork:
-		return nil, c.Network.Setup(ctx, *act.Network)
+		return c.Network.Setup(ctx, *act.Network)
 	case pod.RemoveNetwork:
-		return nil, c.Network.Remove(ctx, *act.Network)
+		return c.Network.Remove(ctx, *act.Network)
 	case pod.CreateSandbox:
-		return nil, c.Sandboxes.Create(ctx, *act.Sandbox)
+		return c.Sandboxes.Create(ctx, *act.Sandbox)
 	case pod.RemoveSandbox:
-		return nil, c.Sandboxes.Remove(ctx, key.UID, act.ID)
+		return c.Sandboxes.Remove(ctx, key.UID, act.ID)
 	case pod.PullImage:
-		_, err := c.Images.Pull(ctx, *act.Pull)
-		a.noteFetch()
-		return nil, err
+		defer a.noteFetch()
+		return a.pull(ctx, *act.Pull, r)
 	case pod.CreateContainer:
-		return nil, c.Containers.Create(ctx, *act.Container)
+		return c.Containers.Create(ctx, *act.Container)
 	case pod.StartContainer:
-		return nil, c.Containers.Start(ctx, *act.Container)
+		return c.Containers.Start(ctx, *act.Container)
 	case pod.SignalContainer:
-		return nil, c.Containers.Signal(ctx, *act.Signal)
+		return c.Containers.Signal(ctx, *act.Signal)
 	case pod.ReapContainer:
-		return nil, c.Containers.Reap(ctx, act.ID)
+		return c.Containers.Reap(ctx, act.ID)
 	case pod.RemoveContainer:
-		return nil, c.Containers.Remove(ctx, act.ID)
+		return c.Containers.Remove(ctx, act.ID)
 	case pod.RunProbe:
-		return a.probe(ctx, act.Probe)
+		r.Probe, err = a.probe(ctx, act.Probe)
+		return err
 	case pod.RemoveLogs:
-		return nil, c.Logs.Remove(ctx, key)
+		return c.Logs.Remove(ctx, key)
 	}
-	return nil, fmt.Errorf("no way to carry out %s", act.Kind)
+	return fmt.Errorf("no way to carry out %s", act.Kind)
+}
+
+func (a *Agent) pull(ctx context.Context, cfg pod.PullConfig, r *pod.Result) error {
+	got, err := a.cfg.Images.Pull(ctx, cfg)
+	if err == nil {
+		r.Pulled = &got
+	}
+	return err
 }
 
 // maxProbeOutput is the kubelet's.

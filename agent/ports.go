@@ -33,8 +33,9 @@ type Store interface {
 // Images fetches and keeps images.
 type Images interface {
 	// Pull fetches an image by the reference as a pod writes it and unpacks it.
-	// Pulls of one reference at the same time share one transfer.
-	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
+	// Pulls of one reference at the same time share one transfer. It bounds how
+	// many run at once, and how long each does.
+	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Pulled, error)
 }
 
 // Sandboxes makes and removes pause containers, with the shared files of the

@@ -47,24 +47,22 @@ func (i *images) Pull(req *poddv1.PullRequest, stream grpc.ServerStreamingServer
 	if req.Name == "" {
 		return apierrors.NewBadRequest("name: it is needed")
 	}
-	if req.Platform != "" {
-		return apierrors.NewBadRequest("platform: not supported yet; images are pulled for the host's own")
-	}
 	ctx := stream.Context()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var got pod.Image
+	var got pod.Pulled
 	pulled := make(chan error, 1)
 	go func() {
 		var err error
-		got, err = i.a.cfg.Images.Pull(ctx, pod.PullConfig{Ref: req.Name, Policy: corev1.PullAlways})
+		got, err = i.a.cfg.Images.Pull(ctx, pod.PullConfig{Ref: req.Name, Policy: corev1.PullAlways, Platform: req.Platform})
 		pulled <- err
 	}()
 	if err := i.follow(ctx, req.Name, stream, pulled); err != nil {
 		return err
 	}
 	i.a.hint("") // pods may wait for it
-	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}}})
+	i.a.noteFetch()
+	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}, Size: got.Size}})
 }
 
 // progressEvery is how often a caller is told how far a pull is.

@@ -15,16 +15,15 @@ type Limits struct {
 	// containers; the default is 4. Measured on 2 cores: more at once gains
 	// nothing and makes each one slower.
 	Containers int64
-	// Pulls bounds the fetching of images; the default is 4.
-	Pulls int64
 	// Execs bounds probes that run a program in a container; the default is 8.
 	Execs int64
 }
 
 // turns are what actions wait for, first come first served. What is light, or
-// must not come late (signals, network probes), never waits.
+// must not come late (signals, network probes), never waits; nor do pulls, whose
+// port has them wait their turn.
 type turns struct {
-	containers, pulls, execs, free *semaphore.Weighted
+	containers, execs, free *semaphore.Weighted
 }
 
 func newTurns(l Limits) turns {
@@ -35,7 +34,7 @@ func newTurns(l Limits) turns {
 		return semaphore.NewWeighted(n)
 	}
 	return turns{
-		containers: bound(l.Containers, 4), pulls: bound(l.Pulls, 4), execs: bound(l.Execs, 8),
+		containers: bound(l.Containers, 4), execs: bound(l.Execs, 8),
 		free: semaphore.NewWeighted(math.MaxInt64),
 	}
 }
@@ -45,13 +44,12 @@ func (t turns) of(a pod.Action) *semaphore.Weighted {
 	case pod.CreateSandbox, pod.RemoveSandbox, pod.SetupNetwork, pod.RemoveNetwork,
 		pod.CreateContainer, pod.StartContainer, pod.ReapContainer, pod.RemoveContainer:
 		return t.containers
-	case pod.PullImage:
-		return t.pulls
 	case pod.RunProbe:
 		if a.Probe.Handler.Exec != nil {
 			return t.execs
 		}
-	case pod.CreateCgroup, pod.RemoveCgroup, pod.SetupVolume, pod.RemoveVolumes, pod.SignalContainer, pod.RemoveLogs:
+	case pod.CreateCgroup, pod.RemoveCgroup, pod.SetupVolume, pod.RemoveVolumes, pod.SignalContainer, pod.RemoveLogs,
+		pod.PullImage:
 	}
 	return t.free
 }

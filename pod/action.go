@@ -188,6 +188,19 @@ type PullConfig struct {
 	Policy corev1.PullPolicy
 	// Secrets are the dockerconfigjson values to try, in order.
 	Secrets [][]byte
+	// Priority is the pod's: who has a higher one is served first.
+	Priority int32
+	// Platform is as in "linux/arm64"; empty for the host's.
+	Platform string
+}
+
+// Pulled is an image that was fetched.
+type Pulled struct {
+	Image
+	// Size of its content in bytes, compressed.
+	Size int64
+	// Took is how long the transfer took, without waiting for its turn.
+	Took time.Duration
 }
 
 // ContainerConfig is one attempt of one container. The runtime makes an OCI
@@ -257,6 +270,8 @@ type Result struct {
 	// Probe is RunProbe's outcome; Err is nil then unless the probe could not
 	// be run at all.
 	Probe *ProbeOutcome
+	// Pulled is what PullImage brought; nil if it failed.
+	Pulled *Pulled
 }
 
 // ProbeOutcome is what a probe said.

@@ -65,14 +65,13 @@ func applyPull(m *Memo, now time.Time, r Result) []Event {
 	ref := r.Action.Pull.Ref
 	waiters := m.Volatile.Pulling[ref]
 	delete(m.Volatile.Pulling, ref)
+	delete(m.Volatile.Pulls, ref)
 	var events []Event
 	if r.Err == nil {
 		delete(m.Durable.Pulls, ref)
-		took := r.Finished.Sub(r.Started).Truncate(time.Millisecond)
 		for _, name := range waiters {
 			m.Volatile.Fresh[name] = ref
-			events = append(events, normal("Pulled", fmt.Sprintf(
-				"Successfully pulled image %q in %v (%v including waiting).", ref, took, took), name))
+			events = append(events, normal("Pulled", pulledText(r), name))
 		}
 		return events
 	}
@@ -91,6 +90,17 @@ func applyPull(m *Memo, now time.Time, r Result) []Event {
 		events = append(events, warning("Failed", "Error: "+reason, name))
 	}
 	return events
+}
+
+// pulledText is in a kubelet's words.
+func pulledText(r Result) string {
+	waited := r.Finished.Sub(r.Started)
+	got := Pulled{Took: waited}
+	if r.Pulled != nil {
+		got = *r.Pulled
+	}
+	return fmt.Sprintf("Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.",
+		r.Action.Pull.Ref, got.Took.Truncate(time.Millisecond), waited.Truncate(time.Millisecond), got.Size)
 }
 
 // applyContainer notes how making or starting an attempt went. A failed start

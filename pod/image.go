@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -57,13 +58,44 @@ func (d *decision) pull(spec *corev1.Container) {
 	}
 	d.want(Action{
 		Kind: PullImage, Subject: SubjectImage(ref), Reason: "container " + spec.Name + " needs it",
-		Pull: &PullConfig{Ref: ref, Policy: spec.ImagePullPolicy, Secrets: d.pullSecrets()},
+		Pull: &PullConfig{Ref: ref, Policy: spec.ImagePullPolicy, Secrets: d.pullSecrets(), Priority: d.priority()},
 	})
 	waiters := d.m.Volatile.Pulling[ref]
 	if !slices.Contains(waiters, spec.Name) {
 		d.m.Volatile.Pulling[ref] = append(waiters, spec.Name)
 		d.event(corev1.EventTypeNormal, "Pulling", fmt.Sprintf("Pulling image %q", ref), spec.Name)
 	}
+	d.pullProgress(spec)
+}
+
+func (d *decision) priority() int32 {
+	if p := d.pod.Spec.Priority; p != nil {
+		return *p
+	}
+	return 0
+}
+
+// longPull is how long a pull takes of which people want to know how far it is.
+const longPull = 10 * time.Second
+
+// pullProgress tells of each quarter of a long pull that has come.
+func (d *decision) pullProgress(spec *corev1.Container) {
+	ref := spec.Image
+	m, known := d.m.Volatile.Pulls[ref]
+	if !known {
+		m.Since = d.now
+	}
+	if d.inFlight(SubjectImage(ref)) {
+		d.wake(d.now.Add(longPull))
+	}
+	p := d.in.Seen.Pulls[ref]
+	if p.Total > 0 && d.now.Sub(m.Since) >= longPull {
+		if quarters := 4 * p.Done / p.Total; quarters > m.Quarters && quarters < 4 {
+			m.Quarters = quarters
+			d.event(corev1.EventTypeNormal, "Pulling", fmt.Sprintf("Pulling image %q: %d%% of %d bytes", ref, 25*quarters, p.Total), spec.Name)
+		}
+	}
+	d.m.Volatile.Pulls[ref] = m
 }
 
 // pullFailed shows a failed pull: first the failure, then the waiting.

@@ -201,11 +201,20 @@ type Volatile struct {
 	// Pulling is who waits for a pull under way: image reference to container
 	// names.
 	Pulling map[string][]string
+	// Pulls is how each pull under way does, by image reference.
+	Pulls map[string]PullMemo
 	// Fresh is the image that was pulled for a container's next attempt.
 	Fresh map[string]string
 	// Done are actions that succeeded, by retryKey, while they go on being
 	// wanted: they are spaced out, since they do not do what they should.
 	Done map[string]Retry
+}
+
+// PullMemo is how a pull does, as far as it was told.
+type PullMemo struct {
+	Since time.Time
+	// Quarters of it were told to be here.
+	Quarters int64
 }
 
 // ProbeMemo is how one probe of one attempt does.
@@ -247,6 +256,7 @@ func (m Memo) clone() Memo {
 	d.Pulls = cloneMap(d.Pulls)
 	d.Told = cloneMap(d.Told)
 	v.Probes = cloneMap(v.Probes)
+	v.Pulls = cloneMap(v.Pulls)
 	v.Fresh = cloneMap(v.Fresh)
 	v.Done = cloneMap(v.Done)
 	v.Pulling = cloneMap(v.Pulling)

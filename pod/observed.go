@@ -25,7 +25,13 @@ type Observed struct {
 	Containers []Container
 	// Images that are here, by reference as the pod writes it.
 	Images map[string]Image
+	// Pulls are the transfers under way of images that the pod needs, by
+	// reference.
+	Pulls map[string]Progress
 }
+
+// Progress is how far something is, in bytes. Total is 0 while it isn't known.
+type Progress struct{ Done, Total int64 }
 
 // Network is a pod's network namespace.
 type Network struct {

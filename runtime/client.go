@@ -17,7 +17,6 @@ import (
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +44,9 @@ type Config struct {
 	Registries *registry.Registries
 	// MaxPulls is how many images are fetched at once; 0 means 3.
 	MaxPulls int64
+	// PullProgressTimeout is how long the fetching of an image may go on without
+	// anything coming; 0 means 5 minutes.
+	PullProgressTimeout time.Duration
 	// VolumePath tells where on the host a volume of a pod is.
 	VolumePath func(types.UID, corev1.Volume) string
 	// OpenLog opens the log of one container attempt for writing. Limits that
@@ -64,7 +66,6 @@ type Client struct {
 	cd    *containerd.Client
 	log   *zap.Logger
 	pulls flights
-	slots *semaphore.Weighted
 	trust trust
 
 	mu    sync.Mutex
@@ -82,6 +83,9 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 	if cfg.MaxPulls == 0 {
 		cfg.MaxPulls = 3
 	}
+	if cfg.PullProgressTimeout == 0 {
+		cfg.PullProgressTimeout = 5 * time.Minute
+	}
 	if cfg.Registries == nil {
 		cfg.Registries = registry.New(registry.Config{}, log)
 	}
@@ -93,7 +97,7 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) 
 	}
 	c := &Client{
 		cfg: cfg, cd: cd, log: log,
-		slots: semaphore.NewWeighted(cfg.MaxPulls),
+		pulls: flights{queue: queue{free: cfg.MaxPulls}},
 		pumps: map[string]*pump{},
 		owner: map[string]types.UID{},
 		known: map[string]described{},

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/moby/sys/signal"
 	"github.com/opencontainers/go-digest"
@@ -56,54 +57,81 @@ type Images struct{ *Client }
 // Pull fetches and unpacks an image. Pulls of one reference with the same
 // secrets at the same time share a transfer, which goes on as long as one of
 // them waits for it.
-func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error) {
+func (i Images) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Pulled, error) {
 	name, err := Normalize(cfg.Ref)
 	if err != nil {
-		return pod.Image{}, err
+		return pod.Pulled{}, err
+	}
+	platform, err := platformOf(cfg.Platform)
+	if err != nil {
+		return pod.Pulled{}, err
 	}
 	if cfg.Policy == corev1.PullNever {
-		return pod.Image{}, &pod.Failure{
+		return pod.Pulled{}, &pod.Failure{
 			Kind: pod.Permanent, Reason: "ErrImageNeverPull",
 			Message: fmt.Sprintf("Container image %q is not present with pull policy of Never", cfg.Ref),
 		}
 	}
-	img, err := i.pulls.join(ctx, flightOf(name, cfg.Secrets), func(ctx context.Context, parts *progress) (pod.Image, error) {
-		return i.fetch(ctx, name, cfg.Secrets, parts)
+	key := flightOf(name, platform, cfg.Secrets)
+	img, err := i.pulls.join(ctx, key, cfg.Priority, func(ctx context.Context, parts *progress) (pod.Pulled, error) {
+		return i.fetch(ctx, key, cfg.Secrets, parts)
 	})
 	if err != nil {
-		return pod.Image{}, pullFailure(cfg.Ref, err)
+		return pod.Pulled{}, pullFailure(cfg.Ref, err)
 	}
 	return img, nil
+}
+
+// platformOf is empty for the host's platform.
+func platformOf(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	p, err := platforms.Parse(text)
+	if err != nil {
+		return "", &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("platform: %v", err)}
+	}
+	if platforms.Default().Match(p) {
+		return "", nil
+	}
+	return platforms.Format(p), nil
 }
 
 // fetch tries the credentials that fit, in order, and none only if there are
 // none, as a kubelet does. If it fails, nothing of the image is left that was
 // not there before.
-func (i Images) fetch(ctx context.Context, name string, secrets [][]byte, parts *progress) (pod.Image, error) {
-	if err := i.slots.Acquire(ctx, 1); err != nil {
-		return pod.Image{}, err
-	}
-	defer i.slots.Release(1)
-	access, err := i.cfg.Registries.Access(ctx, name, secrets)
+func (i Images) fetch(ctx context.Context, what flightKey, secrets [][]byte, parts *progress) (pod.Pulled, error) {
+	ctx, end := i.bounded(ctx, what.name, parts)
+	defer end()
+	access, err := i.cfg.Registries.Access(ctx, what.name, secrets)
 	if err != nil {
-		return pod.Image{}, err
+		return pod.Pulled{}, err
 	}
 	// containerd's client would make a lease of its own, and keep it if ctx ends.
 	ctx, release, err := i.Protect(ctx)
 	if err != nil {
-		return pod.Image{}, err
+		return pod.Pulled{}, err
 	}
-	img, err := i.visit(ctx, name, access, parts)
+	img, err := i.visit(ctx, what, access, parts)
 	release()
 	if err != nil {
 		i.sweep(ctx)
-		return pod.Image{}, err
+		if failure := (*pod.Failure)(nil); errors.As(context.Cause(ctx), &failure) {
+			err = failure
+		}
+		return pod.Pulled{}, err
 	}
-	return i.describe(ctx, img)
+	size, err := img.Size(ctx)
+	if err != nil || what.platform != "" {
+		return pod.Pulled{Image: pod.Image{ID: img.Target().Digest.String()}, Size: size}, err
+	}
+	known, err := i.describe(ctx, img)
+	return pod.Pulled{Image: known, Size: size}, err
 }
 
 // visit tries one credential after the other.
-func (i Images) visit(ctx context.Context, name string, access *registry.Access, parts *progress) (containerd.Image, error) {
+func (i Images) visit(ctx context.Context, what flightKey, access *registry.Access, parts *progress) (containerd.Image, error) {
+	name := what.name
 	pins, err := i.pins(ctx)
 	if err != nil {
 		return nil, err
@@ -114,9 +142,7 @@ func (i Images) visit(ctx context.Context, name string, access *registry.Access,
 		ctx := visit.Context(ctx)
 		img, err := i.cd.Pull(ctx, name,
 			containerd.WithPullLabels(pins[name]),
-			containerd.WithPullUnpack,
-			containerd.WithPullSnapshotter(i.cfg.Snapshotter),
-			containerd.WithUnpackOpts([]containerd.UnpackOpt{durably}),
+			i.unpacking(what.platform),
 			containerd.WithImageHandlerWrapper(func(h images.Handler) images.Handler { return visit.Limit(parts.watch(h)) }),
 			containerd.WithResolver(visit.Resolver(ctx)))
 		if err == nil {
@@ -129,6 +155,19 @@ func (i Images) visit(ctx context.Context, name string, access *registry.Access,
 		}
 	}
 	return nil, errors.Join(failed...)
+}
+
+// unpacking has the host's own images unpacked; others can't be used here.
+func (i Images) unpacking(platform string) containerd.RemoteOpt {
+	return func(cd *containerd.Client, rc *containerd.RemoteContext) error {
+		if platform != "" {
+			return containerd.WithPlatform(platform)(cd, rc)
+		}
+		return errors.Join(
+			containerd.WithPullUnpack(cd, rc),
+			containerd.WithPullSnapshotter(i.cfg.Snapshotter)(cd, rc),
+			containerd.WithUnpackOpts([]containerd.UnpackOpt{durably})(cd, rc))
+	}
 }
 
 // sweepTime is what containerd has to remove what a failed pull left.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func layoutArchive(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img, err = mutate.ConfigFile(img, platformConfig(t, img)); err != nil {
+	if img, err = mutate.ConfigFile(img, platformConfig(t, img, goruntime.GOARCH)); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -207,7 +208,7 @@ func TestImportUnusable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img, err = mutate.ConfigFile(img, platformConfig(t, img)); err != nil {
+	if img, err = mutate.ConfigFile(img, platformConfig(t, img, goruntime.GOARCH)); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

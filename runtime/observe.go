@@ -116,6 +116,23 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 	return out, nil
 }
 
+// Transfers tells how far those are that are under way of the images that refs
+// name.
+func (i Images) Transfers(ctx context.Context, refs []string) map[string]pod.Progress {
+	var under map[string]pod.Progress
+	for _, ref := range refs {
+		done, total, err := i.Pulling(ctx, ref)
+		if err != nil || total == 0 {
+			continue // the pull itself tells what is wrong
+		}
+		if under == nil {
+			under = map[string]pod.Progress{}
+		}
+		under[ref] = pod.Progress{Done: done, Total: total}
+	}
+	return under
+}
+
 // Sandboxes counts a pod's sandboxes, whatever their state.
 func (c *Client) Sandboxes(ctx context.Context, uid types.UID) (int, error) {
 	recs, err := c.cd.ContainerService().List(c.Context(ctx), fmt.Sprintf("labels.%q==%q,labels.%q==%q", LabelPodUID, uid, LabelKind, KindSandbox))

@@ -74,11 +74,23 @@ func (l *library) host() string { return strings.TrimPrefix(l.URL, "http://") }
 // push adds an image and gives its reference and digest.
 func (l *library) push(t *testing.T, repo string) (ref, digest string) {
 	t.Helper()
+	return l.pushImage(t, repo, goruntime.GOARCH)
+}
+
+// pushFor adds an image for another architecture and gives its reference.
+func (l *library) pushFor(t *testing.T, repo, arch string) string {
+	t.Helper()
+	ref, _ := l.pushImage(t, repo, arch)
+	return ref
+}
+
+func (l *library) pushImage(t *testing.T, repo, arch string) (ref, digest string) {
+	t.Helper()
 	img, err := random.Image(1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img, err = mutate.ConfigFile(img, platformConfig(t, img)); err != nil {
+	if img, err = mutate.ConfigFile(img, platformConfig(t, img, arch)); err != nil {
 		t.Fatal(err)
 	}
 	tag := tagOf(t, l.host()+"/"+repo)
@@ -147,14 +159,14 @@ func secret(t *testing.T, registry, user, password string) []byte {
 	return text
 }
 
-func platformConfig(t *testing.T, img v1.Image) *v1.ConfigFile {
+func platformConfig(t *testing.T, img v1.Image, arch string) *v1.ConfigFile {
 	t.Helper()
 	file, err := img.ConfigFile()
 	if err != nil {
 		t.Fatal(err)
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", goruntime.GOARCH
+	file.OS, file.Architecture = "linux", arch
 	return file
 }
 
@@ -185,7 +197,7 @@ func TestPull(t *testing.T) {
 	bed, l := testbed.New(t), newLibrary(t)
 	ref, digest := l.push(t, "team/app:v1")
 	good, bad := secret(t, l.host(), user, password), secret(t, l.host()+"/team", user, "wrong")
-	pull := func(ref string, secrets ...[]byte) (pod.Image, error) {
+	pull := func(ref string, secrets ...[]byte) (pod.Pulled, error) {
 		return bed.Images.Pull(t.Context(), pod.PullConfig{Ref: ref, Secrets: secrets})
 	}
 	want := l.host() + "/team/app@" + digest

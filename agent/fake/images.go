@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/podd-io/podd/pod"
 )
@@ -14,16 +15,21 @@ import (
 // Images implements agent.Images and agent.ImageStore.
 type Images struct{ s *Session }
 
+// pullTime bounds a pull, which is the port's affair.
+const pullTime = time.Hour
+
 // Pull implements agent.Images.
-func (x Images) Pull(ctx context.Context, cfg pod.PullConfig) (img pod.Image, err error) {
+func (x Images) Pull(ctx context.Context, cfg pod.PullConfig) (img pod.Pulled, err error) {
 	w := x.s.world
+	ctx, cancel := context.WithTimeout(ctx, pullTime)
+	defer cancel()
 	err = x.s.effect(ctx, pod.PullImage, "", "", func() error {
 		found := w.registry[cfg.Ref]
 		if found == nil {
 			return &pod.Failure{Kind: pod.NotFound, Reason: "ErrImagePull", Message: fmt.Sprintf("%s: not found", cfg.Ref)}
 		}
 		w.images[cfg.Ref] = found
-		img = found.Image
+		img = pod.Pulled{Image: found.Image, Size: imageSize}
 		return nil
 	})
 	return img, err

@@ -45,6 +45,8 @@ func (c Config) check() error {
 	wrong("image-gc-low-threshold", below(c.ImageGCLow, c.ImageGCHigh))
 	wrong("image-minimum-gc-age", checkAge(c.ImageMinAge))
 	wrong("image-maximum-gc-age", checkAge(c.ImageMaxAge))
+	wrong("max-parallel-image-pulls", positive(c.MaxPulls))
+	wrong("image-pull-progress-timeout", checkTimeout(c.PullTimeout))
 	wrong("listen", checkListen(c.Listen))
 	wrong("metrics-listen", checkHostPort(c.MetricsListen))
 	wrong("containerd", checkContainerd(c.Containerd))
@@ -143,12 +145,21 @@ func checkAge(text string) error {
 	return nil
 }
 
+func checkTimeout(text string) error {
+	if d, err := time.ParseDuration(text); err == nil && d < time.Second {
+		return fmt.Errorf("%q is less than a second", text)
+	}
+	return checkAge(text)
+}
+
+// age is a duration that was checked.
+func age(text string) time.Duration {
+	d, _ := time.ParseDuration(text)
+	return d
+}
+
 // collection is the policy that the configuration, which was checked, says.
 func (c Config) collection() pod.CollectPolicy {
-	age := func(text string) time.Duration {
-		d, _ := time.ParseDuration(text)
-		return d
-	}
 	p := pod.CollectPolicy{
 		High: c.ImageGCHigh, Low: c.ImageGCLow,
 		MinAge: age(c.ImageMinAge), MaxAge: age(c.ImageMaxAge), LogMaxAge: age(c.LogMaxAge),

@@ -31,6 +31,8 @@ type Config struct {
 	ImageGCLow          int                `json:"image-gc-low-threshold"`
 	ImageMinAge         string             `json:"image-minimum-gc-age"`
 	ImageMaxAge         string             `json:"image-maximum-gc-age"`
+	MaxPulls            int                `json:"max-parallel-image-pulls"`
+	PullTimeout         string             `json:"image-pull-progress-timeout"`
 	MetricsListen       string             `json:"metrics-listen"`
 	Containerd          string             `json:"containerd"`
 	ContainerdNamespace string             `json:"containerd-namespace"`
@@ -83,6 +85,8 @@ func defaultConfig() Config {
 		LogMaxFiles:         5,
 		LogInstances:        2,
 		LogMaxAge:           "0s",
+		MaxPulls:            3,
+		PullTimeout:         "5m",
 		ImageGCHigh:         85,
 		ImageGCLow:          80,
 		ImageMinAge:         "2m",
@@ -124,6 +128,8 @@ func keys() []key {
 		{"image-gc-low-threshold", "percent of use down to which they are removed then", func(c *Config) any { return &c.ImageGCLow }},
 		{"image-minimum-gc-age", "how long nobody has to have needed an image, or a pod has to be finished, before image or logs are removed for want of room", func(c *Config) any { return &c.ImageMinAge }},
 		{"image-maximum-gc-age", "how long an image is kept that nobody needs although there is room; 0s for ever", func(c *Config) any { return &c.ImageMaxAge }},
+		{"max-parallel-image-pulls", "how many images are pulled at once; the others wait, by their pods' priority", func(c *Config) any { return &c.MaxPulls }},
+		{"image-pull-progress-timeout", "how long an image's pull may go on with next to nothing coming", func(c *Config) any { return &c.PullTimeout }},
 		{"metrics-listen", "address of metrics and health, HOST:PORT; empty for none", func(c *Config) any { return &c.MetricsListen }},
 		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
 		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},

@@ -132,6 +132,7 @@ func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 	return runtime.Config{
 		Address: socket, Namespace: cfg.ContainerdNamespace, OCIRuntime: program,
 		Root: cfg.Root, RunDir: cfg.RunDir, LogDir: cfg.LogDir, CgroupRoot: cfg.CgroupRoot,
+		MaxPulls: int64(cfg.MaxPulls), PullProgressTimeout: age(cfg.PullTimeout),
 		VolumePath: p.volumes.Path,
 		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return p.logs.Open(path, limits) },
 		OOMKilled:  cgroup.OOMKilled,

@@ -34,6 +34,7 @@ func (w world) Observe(ctx context.Context, key pod.Key, refs []string) (pod.Obs
 	if err != nil {
 		return pod.Observed{}, err
 	}
+	seen.Pulls = runtime.Images{Client: w.containers}.Transfers(ctx, refs)
 	if seen.Network, err = w.network.Observe(ctx, key.UID); err != nil {
 		return pod.Observed{}, err
 	}

@@ -169,9 +169,9 @@ type puller struct {
 	pulls int
 }
 
-func (p *puller) Pull(context.Context, pod.PullConfig) (pod.Image, error) {
+func (p *puller) Pull(context.Context, pod.PullConfig) (pod.Pulled, error) {
 	p.pulls++
-	return pod.Image{ID: "pulled"}, nil
+	return pod.Pulled{Image: pod.Image{ID: "pulled"}}, nil
 }
 
 func (p *puller) Here(context.Context, string) (pod.Image, bool, error) {

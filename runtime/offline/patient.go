@@ -10,7 +10,7 @@ import (
 
 // Puller fetches images. runtime.Images is one.
 type Puller interface {
-	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error)
+	Pull(ctx context.Context, cfg pod.PullConfig) (pod.Pulled, error)
 	// Here is an image that is here, and whether it is.
 	Here(ctx context.Context, ref string) (pod.Image, bool, error)
 }
@@ -24,13 +24,13 @@ type Patient struct {
 }
 
 // Pull is a Puller's, for what no archive has.
-func (p Patient) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Image, error) {
+func (p Patient) Pull(ctx context.Context, cfg pod.PullConfig) (pod.Pulled, error) {
 	if err := p.Look(ctx); err != nil {
-		return pod.Image{}, err
+		return pod.Pulled{}, err
 	}
-	if cfg.Policy == corev1.PullIfNotPresent {
+	if cfg.Policy == corev1.PullIfNotPresent && cfg.Platform == "" {
 		if img, ok, err := p.Here(ctx, cfg.Ref); ok || err != nil {
-			return img, err
+			return pod.Pulled{Image: img}, err
 		}
 	}
 	return p.Puller.Pull(ctx, cfg)

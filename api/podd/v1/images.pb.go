@@ -258,7 +258,8 @@ func (x *ImagesListResponse) GetImages() []*Image {
 type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// As in "linux/arm64"; empty means the host's, and others are refused so far.
+	// As in "linux/arm64"; empty means the host's. Of another platform's image the
+	// content is fetched, and nothing unpacked.
 	Platform      string `protobuf:"bytes,2,opt,name=platform,proto3" json:"platform,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
