@@ -2,6 +2,7 @@ package agent
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
@@ -57,7 +58,7 @@ func addEnvReferences(out map[reference]bool, c corev1.Container) {
 
 // refs looks a pod's references up.
 func refs(snap *Snapshot, p *corev1.Pod) pod.Refs {
-	out := pod.Refs{ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	out := pod.Refs{ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}, Priority: priorityOf(snap, p)}
 	for ref := range references(p) {
 		e := snap.kinds[ref.kind][types.NamespacedName{Namespace: p.Namespace, Name: ref.name}]
 		if e == nil {
@@ -71,6 +72,22 @@ func refs(snap *Snapshot, p *corev1.Pod) pod.Refs {
 		}
 	}
 	return out
+}
+
+// priorityOf is that of a pod's class. Two classes are there without an object.
+// Source: "Pod Priority and Preemption" in Kubernetes' documentation.
+func priorityOf(snap *Snapshot, p *corev1.Pod) int32 {
+	switch p.Spec.PriorityClassName {
+	case "system-node-critical":
+		return 2000001000
+	case "system-cluster-critical":
+		return 2000000000
+	}
+	e := snap.kinds[KindPriorityClass][types.NamespacedName{Name: p.Spec.PriorityClassName}]
+	if e == nil {
+		return 0
+	}
+	return e.Object.(*schedulingv1.PriorityClass).Value
 }
 
 // wakeReferrers has the pods look that refer to a changed object.

@@ -72,7 +72,7 @@ func (d *decision) priority() int32 {
 	if p := d.pod.Spec.Priority; p != nil {
 		return *p
 	}
-	return 0
+	return d.in.Refs.Priority
 }
 
 // longPull is how long a pull takes of which people want to know how far it is.

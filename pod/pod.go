@@ -71,6 +71,8 @@ type Deletion struct {
 type Refs struct {
 	ConfigMaps map[string]*corev1.ConfigMap
 	Secrets    map[string]*corev1.Secret
+	// Priority is that of the pod's class; 0 when it names none that there is.
+	Priority int32
 }
 
 // Node is what a decision may know about the host. It rarely changes.

@@ -103,6 +103,15 @@ func platformOf(text string) (string, error) {
 func (i Images) fetch(ctx context.Context, what flightKey, secrets [][]byte, parts *progress) (pod.Pulled, error) {
 	ctx, end := i.bounded(ctx, what.name, parts)
 	defer end()
+	before, err := i.Find(ctx, what.name)
+	if err != nil {
+		return pod.Pulled{}, err
+	}
+	if before != nil {
+		parts.begin(before.Target().Digest)
+	} else {
+		parts.begin("")
+	}
 	access, err := i.cfg.Registries.Access(ctx, what.name, secrets)
 	if err != nil {
 		return pod.Pulled{}, err

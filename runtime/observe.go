@@ -8,6 +8,7 @@ import (
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	tasktypes "github.com/containerd/containerd/api/types/task"
+	containerd "github.com/containerd/containerd/v2/client"
 	containersapi "github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/errdefs"
 	"k8s.io/apimachinery/pkg/types"
@@ -101,7 +102,7 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 		if err != nil {
 			return nil, Failure(fmt.Errorf("look for image %s: %w", ref, err), "")
 		}
-		if img == nil {
+		if img == nil || c.unfinished(img) {
 			continue
 		}
 		known, err := c.describe(ctx, img)
@@ -114,6 +115,13 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 		out[ref] = known
 	}
 	return out, nil
+}
+
+// unfinished tells whether an image is in the middle of its transfer. One that
+// was imported meanwhile is not.
+func (c *Client) unfinished(img containerd.Image) bool {
+	p := c.pulls.progressOf(img.Name())
+	return p != nil && p.making(img.Target().Digest) && img.Labels()[labelImported] == ""
 }
 
 // Transfers tells how far those are that are under way of the images that refs

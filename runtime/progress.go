@@ -15,6 +15,25 @@ import (
 type progress struct {
 	mu    sync.Mutex
 	parts map[digest.Digest]ocispec.Descriptor // guarded by mu
+	// begun is set once the transfer has its turn; before is what the name led
+	// to then, empty for nothing. Both are guarded by mu.
+	begun  bool
+	before digest.Digest
+}
+
+// begin notes what the name led to before the transfer.
+func (p *progress) begin(before digest.Digest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun, p.before = true, before
+}
+
+// making tells whether what a name leads to now is this transfer's, which is
+// not through: it has its name before it is unpacked.
+func (p *progress) making(now digest.Digest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun && now != p.before
 }
 
 // watch has a handler of an image's parts tell of them.
