@@ -111,6 +111,10 @@ test-vm: build bundle ## podd on systemd and cgroup v2, in a virtual machine
 	@./tools/deps.sh qemu-system-x86 debootstrap debian-archive-keyring e2fsprogs
 	$(GOTEST) -count=1 -v -timeout 40m ./integration/vm
 
+.PHONY: bench-logs
+bench-logs: build bundle ## Measure what 1 GiB of a container's output costs
+	$(GOTEST) -count=1 -v -timeout 15m ./integration -run '^TestFlood$$' -flood 1024 | grep MiB
+
 .PHONY: bench install deb
 bench install deb: ## (Not there yet; see docs/README.md)
 	@echo "make $@ is not there yet: docs/README.md says what is planned"; exit 1

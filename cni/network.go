@@ -211,6 +211,11 @@ func (n *Network) removeShared() error {
 	return nil
 }
 
+// Close removes what the built-in network's pods share if there are none. It has
+// gone with the last one already, unless a plugin that an earlier podd left
+// running when it was killed made some of it again.
+func (n *Network) Close() error { return n.removeShared() }
+
 // Observe tells of a pod's network; it is nil when there is nothing of it.
 func (n *Network) Observe(_ context.Context, uid types.UID) (*pod.Network, error) {
 	rec, err := n.read(uid)

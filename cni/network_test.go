@@ -407,6 +407,32 @@ func TestRemoveWithoutSetup(t *testing.T) {
 	}
 }
 
+// TestLatePlugin: one that a killed podd left running may make the directory of
+// leases again after everything was removed.
+func TestLatePlugin(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.pod("web")
+	w.wire(cfg)
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if seen, err := w.Observe(w.ctx(), cfg.UID); err != nil || seen == nil || !seen.Ready {
+		t.Errorf("a running pod lost its network: %+v, %v", seen, err)
+	}
+	if err := w.Remove(w.ctx(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(w.cfg.RunDir, "cni", "leases", "late"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := leftovers(w); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 // TestATornRecord: a power failure may leave an empty file.
 func TestATornRecord(t *testing.T) {
 	w := newWorld(t)

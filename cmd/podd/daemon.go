@@ -105,7 +105,12 @@ func (d *podd) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.containers.Close() }() // nothing depends on how it ends
+	defer func() {
+		_ = p.containers.Close() // nothing depends on how it ends
+		if err := p.network.Close(); err != nil {
+			d.log.Warn("could not remove what is left of the pods' network; the next podd does", zap.Error(err))
+		}
+	}()
 	db, err := store.Open(filepath.Join(d.cfg.Root, "podd.db"))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +26,7 @@ func (h *housekeeper) run() {
 	for range h.wake {
 		all, err := listRotated(h.path)
 		if err != nil {
-			h.warn(err)
+			h.later(err)
 			continue
 		}
 		for _, r := range all[:max(0, len(all)-1)] { // whoever reads the log may be at the last one still
@@ -35,9 +36,16 @@ func (h *housekeeper) run() {
 			h.turn <- struct{}{}
 			err := r.compress()
 			<-h.turn
-			h.warn(err)
+			h.later(err)
 		}
-		h.warn(trim(h.path, h.keep))
+		h.later(trim(h.path, h.keep))
+	}
+}
+
+// later warns of what is tried again.
+func (h *housekeeper) later(err error) {
+	if err != nil {
+		h.warns(fmt.Errorf("could not tidy up what was rotated; it is tried again with the next rotation: %w", err))
 	}
 }
 

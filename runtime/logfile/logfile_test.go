@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
 	"github.com/podd-io/podd/pod"
@@ -243,7 +245,8 @@ func TestAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	logs := logfile.New(logfile.Config{Dir: dir}, zaptest.NewLogger(t))
+	seen, said := observer.New(zap.WarnLevel)
+	logs := logfile.New(logfile.Config{Dir: dir}, zap.New(seen))
 	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
@@ -268,6 +271,13 @@ func TestAFullDisk(t *testing.T) {
 	}
 	if got := read(t, logs, pod.LogOptions{}); !strings.HasSuffix(got, "room again\n") {
 		t.Errorf("the log ends with %q", got[max(0, len(got)-40):])
+	}
+	var warnings []string
+	for _, e := range said.All() {
+		warnings = append(warnings, fmt.Sprint(e.ContextMap()["error"]))
+	}
+	if len(warnings) != 2 || !strings.Contains(warnings[0], "is lost until it can: ") || !strings.Contains(warnings[1], "is written again: up to ") {
+		t.Errorf("warnings %q", warnings)
 	}
 }
 

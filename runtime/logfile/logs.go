@@ -68,7 +68,7 @@ const logSuffix = ".log"
 // it is logged.
 func (l *Logs) Open(path string, limits pod.LogLimits) (*Writer, error) {
 	w, err := Open(path, limitsOr(limits, l.cfg.Limits), l.turn, func(err error) {
-		l.log.Warn("could not tidy up a container's rotated logs; it is tried again with the next rotation", zap.String("log", path), zap.Error(err))
+		l.log.Warn("trouble with a container's log", zap.String("log", path), zap.Error(err))
 	})
 	if err != nil {
 		return nil, err

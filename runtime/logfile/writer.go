@@ -39,6 +39,10 @@ type Writer struct {
 	buf []byte // guarded by mu; reused
 	// torn means that a failed write left a line without its end; guarded by mu.
 	torn bool
+	// lost counts the bytes of output that could not be written since failing,
+	// which is zero while all is well; guarded by mu.
+	lost    int
+	failing time.Time
 	// open are the streams whose last piece goes on; guarded by mu.
 	open map[string]bool
 	// unended are those whose last piece, written before the log was opened,
@@ -150,6 +154,7 @@ func (w *Writer) write(stream string, data []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	full := w.rotateIfFull()
+	output := len(data)
 	w.buf = w.buf[:0]
 	if w.torn {
 		w.buf = append(w.buf, '\n')
@@ -165,7 +170,22 @@ func (w *Writer) write(stream string, data []byte) error {
 		w.torn = w.buf[n-1] != '\n'
 	}
 	w.size += int64(n)
+	w.account(output, now, err)
 	return errors.Join(full, err)
+}
+
+// account tells of an outage when it begins and when it is over.
+func (w *Writer) account(output int, now time.Time, err error) {
+	switch {
+	case err != nil && w.failing.IsZero():
+		w.failing, w.lost = now, output
+		w.keeper.warn(fmt.Errorf("the container's output can't be written, and is lost until it can: %w", err))
+	case err != nil:
+		w.lost += output
+	case !w.failing.IsZero():
+		w.keeper.warn(fmt.Errorf("the container's output is written again: up to %d bytes of it were lost since %s", w.lost, w.failing.Format(time.RFC3339)))
+		w.failing = time.Time{}
+	}
 }
 
 func appendEntry(buf []byte, at time.Time, stream string, whole bool, text []byte) []byte {
