@@ -108,6 +108,9 @@ func TestQueue(t *testing.T) {
 		var mu sync.Mutex
 		var order []string
 		running, most := 0, 0
+		lasts := func(name string) time.Duration { // no two end at the same time
+			return time.Second + time.Duration(len(name))*time.Millisecond
+		}
 		fetch := func(name string) fetchFunc {
 			return func(ctx context.Context, _ *progress) (pod.Pulled, error) {
 				mu.Lock()
@@ -115,7 +118,7 @@ func TestQueue(t *testing.T) {
 				running++
 				most = max(most, running)
 				mu.Unlock()
-				time.Sleep(time.Second)
+				time.Sleep(lasts(name))
 				mu.Lock()
 				running--
 				mu.Unlock()
@@ -126,7 +129,7 @@ func TestQueue(t *testing.T) {
 		join := func(ctx context.Context, name string, priority int32) {
 			all.Go(func() {
 				got, err := f.join(ctx, flightOf(name, "", nil), priority, fetch(name))
-				if err == nil && got.Took != time.Second {
+				if err == nil && got.Took != lasts(name) {
 					t.Errorf("%s took %s", name, got.Took)
 				}
 			})

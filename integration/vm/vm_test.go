@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,17 +22,33 @@ const inside = "^(TestAPodRunsToItsEnd|TestLimitsAreInTheCgroupAndOOMKills|TestP
 // patience bounds one boot: some minutes where nothing else runs.
 const patience = 20 * time.Minute
 
-func TestOnSystemdAndCgroupV2(t *testing.T) {
+// machine is what a virtual machine boots from.
+type machine struct {
+	// system is the directory of the root file system and the kernel, disk the
+	// image of the disk with the tests.
+	system, disk string
+}
+
+// newMachine makes what there is not yet.
+func newMachine(t *testing.T) machine {
+	t.Helper()
 	began := time.Now()
-	system := rootFileSystem(t)
+	m := machine{system: rootFileSystem(t)}
 	t.Logf("the root file system is there after %s", time.Since(began).Round(time.Second))
-	disk := payload(t)
+	m.disk = payload(t)
 	t.Logf("the disk with the tests is there after %s", time.Since(began).Round(time.Second))
-	console, err := boot(t, system, disk)
-	for try := 1; errors.Is(err, errNoBoot) && try < 3; try++ {
-		t.Logf("%v: once more", err)
-		console, err = boot(t, system, disk)
-	}
+	return m
+}
+
+func TestMachine(t *testing.T) {
+	m := newMachine(t)
+	t.Run("systemd and cgroup v2", m.onSystemdAndCgroupV2)
+	t.Run("power cuts", m.powerCuts)
+}
+
+func (m machine) onSystemdAndCgroupV2(t *testing.T) {
+	began := time.Now()
+	console, err := m.boot(t, run{})
 	if outcome(console) == "0" && err == nil {
 		t.Logf("the machine is off after %s: %s", time.Since(began).Round(time.Second), passed(console))
 		return
@@ -67,21 +84,21 @@ func payload(t *testing.T) string {
 		}
 	}
 	bin := filepath.Join("..", "..", "bin")
-	run(t, "cp", filepath.Join(bin, "podd"), filepath.Join(bin, "podctl"), tree+"/bin/")
-	run(t, "cp", "-r", filepath.Join(bin, "bundle"), tree+"/bin/")
-	run(t, "cp", "guest.sh", tree+"/run.sh")
+	command(t, "cp", filepath.Join(bin, "podd"), filepath.Join(bin, "podctl"), tree+"/bin/")
+	command(t, "cp", "-r", filepath.Join(bin, "bundle"), tree+"/bin/")
+	command(t, "cp", "guest.sh", tree+"/run.sh")
 	for name, test := range map[string]string{"integration.test": "./integration", "cgroup.test": "./runtime/cgroup"} {
-		run(t, "go", "test", "-C", "../..", "-c", "-tags", "grpcnotrace,vm", "-ldflags", "-s -w", "-o", filepath.Join(tree, "integration", name), test)
+		command(t, "go", "test", "-C", "../..", "-c", "-tags", "grpcnotrace,vm", "-ldflags", "-s -w", "-o", filepath.Join(tree, "integration", name), test)
 	}
 	if err := os.WriteFile(filepath.Join(tree, "integration", "run"), []byte(inside), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	disk := filepath.Join(dir, "payload.img")
-	run(t, "mkfs.ext4", "-q", "-d", tree, disk, "512M")
+	command(t, "mkfs.ext4", "-q", "-d", tree, disk, "512M")
 	return disk
 }
 
-func run(t *testing.T, name string, args ...string) {
+func command(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -96,10 +113,27 @@ const bootTime = 3 * time.Minute
 
 var errNoBoot = fmt.Errorf("the machine's tests did not begin within %s", bootTime)
 
+// run is one run of a machine.
+type run struct {
+	// tests is a pattern of those to run; empty for the usual ones.
+	tests string
+	// lasting is the image of a disk that keeps what is written; empty for none.
+	lasting string
+	// parameters are added to the kernel's command line.
+	parameters string
+	// cut is asked with all that the machine has written, whenever it writes
+	// more, whether to cut its power after a time; nil for never.
+	cut func(console string) (after time.Duration, now bool)
+}
+
+// errCut: the power was cut.
+var errCut = errors.New("the power was cut")
+
 // console is what the machine writes; begun is closed by its first test line.
 type console struct {
 	text  bytes.Buffer
 	begun chan struct{}
+	wrote func(text string)
 }
 
 func (c *console) Write(p []byte) (int, error) {
@@ -111,25 +145,52 @@ func (c *console) Write(p []byte) (int, error) {
 			close(c.begun)
 		}
 	}
+	c.wrote(c.text.String())
 	return n, err
 }
 
-// boot runs the machine until it powers off and returns what it wrote to its
-// console. The disks stay as they are.
-func boot(t *testing.T, system, disk string) (string, error) {
+// boot runs the machine until it powers off, or its power is cut, and returns
+// what it wrote to its console. A machine that hangs before its tests begin is
+// started once more, up to three times.
+func (m machine) boot(t *testing.T, r run) (console string, err error) {
+	t.Helper()
+	for range 3 {
+		console, err = m.bootOnce(t, r)
+		if !errors.Is(err, errNoBoot) {
+			break
+		}
+		t.Log(err)
+	}
+	return console, err
+}
+
+func (m machine) bootOnce(t *testing.T, r run) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, fmt.Errorf("it did not power off within %s", patience))
 	defer cancel()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
+	args := []string{
 		"-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
-		"-kernel", filepath.Join(system, "vmlinuz"), "-initrd", filepath.Join(system, "initrd.img"),
-		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check systemd.show_status=false",
-		"-drive", "file="+filepath.Join(system, "root.img")+",format=raw,if=virtio,snapshot=on",
-		"-drive", "file="+disk+",format=raw,if=virtio,readonly=on")
-	out := &console{begun: make(chan struct{})}
+		"-kernel", filepath.Join(m.system, "vmlinuz"), "-initrd", filepath.Join(m.system, "initrd.img"),
+		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check systemd.show_status=false" + r.extra(),
+		"-drive", "file=" + filepath.Join(m.system, "root.img") + ",format=raw,if=virtio,snapshot=on",
+		"-drive", "file=" + m.disk + ",format=raw,if=virtio,readonly=on",
+	}
+	if r.lasting != "" {
+		args = append(args, "-drive", "file="+r.lasting+",format=raw,if=virtio,cache=writeback")
+	}
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
+	var cut sync.Once
+	out := &console{begun: make(chan struct{}), wrote: func(text string) {
+		if r.cut == nil {
+			return
+		}
+		if after, now := r.cut(text); now {
+			cut.Do(func() { time.AfterFunc(after, func() { fail(errCut) }) })
+		}
+	}}
 	cmd.Stdout, cmd.Stderr = out, out
 	booting := time.AfterFunc(bootTime, func() {
 		select {
@@ -144,6 +205,14 @@ func boot(t *testing.T, system, disk string) (string, error) {
 		err = context.Cause(ctx)
 	}
 	return strings.ReplaceAll(out.text.String(), "\r", ""), err
+}
+
+// extra is what a run adds to the kernel's command line.
+func (r run) extra() string {
+	if r.tests == "" {
+		return ""
+	}
+	return " podd.run=" + r.tests + " " + r.parameters
 }
 
 var end = regexp.MustCompile(`(?m)^podd-test-vm: exit (\d+) after .* s$`)
