@@ -1,12 +1,16 @@
 package integration_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -327,4 +331,75 @@ func TestDamagedStore(t *testing.T) {
 	if got := n.nodeEvents("StoreDamaged"); !strings.Contains(got, "set aside as") {
 		t.Errorf("events: %s", got)
 	}
+}
+
+// nothingUnderWay waits until containerd has nothing left of imports and pulls.
+func (n *node) nothingUnderWay(namespace string) {
+	n.t.Helper()
+	n.eventually(30*time.Second, "nothing is left of what was under way", func() error {
+		for _, args := range [][]string{{"content", "active"}, {"leases", "ls", "-q"}} {
+			out, err := exec.Command(bin(n.t, "bundle/ctr"), append([]string{"-a", n.containerdSocket(), "-n", namespace}, args...)...).Output()
+			if err != nil {
+				return err
+			}
+			if left := strings.TrimSpace(strings.TrimPrefix(string(out), "REF\tSIZE\tAGE")); left != "" {
+				return fmt.Errorf("ctr %s: %s", args, left)
+			}
+		}
+		return nil
+	})
+}
+
+// TestKilledWhileImagesCome: whenever podd and containerd are killed, what was
+// promised is there and sound, and of the rest nothing is left.
+func TestKilledWhileImagesCome(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t)
+	n := newNode(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	kept := []string{"docker.io/library/busybox:1.36"}
+	for i := range 6 {
+		imported, pulled := fmt.Sprintf("imported.example/bulky:%d", i), l.pushImage(fmt.Sprintf("bulky:%d", i), bulky(t, seed+uint64(2*i)))
+		var archive bytes.Buffer
+		if err := bulky(t, seed+uint64(2*i+1)).Write(&archive, imported); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var coming sync.WaitGroup
+		comes := func(name string, bring func() error) {
+			coming.Go(func() {
+				if bring() == nil {
+					mu.Lock()
+					kept = append(kept, name)
+					mu.Unlock()
+				}
+			})
+		}
+		comes(imported, func() error {
+			_, err := n.tryInput(archive.String(), "images", "import", "-")
+			return err
+		})
+		comes(pulled, func() error {
+			_, err := n.try("images", "pull", pulled)
+			return err
+		})
+		time.Sleep(time.Duration(random.IntN(800)) * time.Millisecond)
+		if i%3 == 2 {
+			n.kill()
+		} else {
+			n.crash()
+		}
+		coming.Wait()
+		n.start()
+		out := n.podctl("images", "verify")
+		for _, name := range kept {
+			if !strings.Contains(out, fmt.Sprintf("image %q sound", name)) {
+				t.Errorf("image %s is not there, or not sound:\n%s", name, out)
+			}
+		}
+		n.nothingUnderWay(n.namespace())
+	}
+	t.Logf("%d images are kept", len(kept))
 }

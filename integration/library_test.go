@@ -2,7 +2,9 @@ package integration_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,4 +97,20 @@ func (l *library) send(method, path string, body io.Reader) {
 	if resp.StatusCode != http.StatusCreated {
 		l.t.Fatalf("%s %s: %s", method, path, resp.Status)
 	}
+}
+
+// bulky is an image of many files, another one for each seed.
+func bulky(t *testing.T, seed uint64) archive.Image {
+	t.Helper()
+	box, err := archive.Busybox("/bin/busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	for i := range 200 {
+		data := make([]byte, 64<<10)
+		_, _ = random.Read(data) // it never fails
+		box.Files[fmt.Sprintf("/usr/share/bulky/%d/%d", i%10, i)] = archive.File{Data: data, Mode: 0o644}
+	}
+	return box
 }

@@ -5,15 +5,12 @@ package integration_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/podd-io/podd/integration/archive"
 )
 
 // The disk that survives power cuts, and what tells, on the console, that
@@ -53,22 +50,6 @@ func lastingNode(t *testing.T) *node {
 	})
 	n.start()
 	return n
-}
-
-// bulky is an image of many files, another one for each seed.
-func bulky(t *testing.T, seed uint64) archive.Image {
-	t.Helper()
-	box, err := archive.Busybox("/bin/busybox")
-	if err != nil {
-		t.Fatal(err)
-	}
-	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
-	for i := range 200 {
-		data := make([]byte, 64<<10)
-		_, _ = random.Read(data) // it never fails
-		box.Files[fmt.Sprintf("/usr/share/bulky/%d/%d", i%10, i)] = archive.File{Data: data, Mode: 0o644}
-	}
-	return box
 }
 
 // TestPowerCutWork imports and pulls images until the power is cut, and says on
@@ -140,18 +121,7 @@ func TestPowerCutCheck(t *testing.T) {
 	n.apply(fmt.Sprintf(once, "after") + "---" + fmt.Sprintf(offlinePod, "offline", "first"))
 	n.phase("after", "Succeeded")
 	n.ready("offline")
-	n.eventually(30*time.Second, "nothing is left of what was under way", func() error {
-		for _, args := range [][]string{{"content", "active"}, {"leases", "ls", "-q"}} {
-			out, err := exec.Command(bin(t, "bundle/ctr"), append([]string{"-a", n.containerdSocket(), "-n", "lasting"}, args...)...).Output()
-			if err != nil {
-				return err
-			}
-			if left := strings.TrimSpace(strings.TrimPrefix(string(out), "REF\tSIZE\tAGE")); left != "" {
-				return fmt.Errorf("ctr %s: %s", args, left)
-			}
-		}
-		return nil
-	})
+	n.nothingUnderWay("lasting")
 }
 
 // kept are the images that a cut machine had promised to keep.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/types"
@@ -52,7 +54,8 @@ func (c *Client) adoptOutput(ctx context.Context, rec containers.Container) erro
 }
 
 // sweepLeases ends the leases of what an earlier podd had in flight when it
-// was killed: containerd may then collect it, or find it in use.
+// was killed, and has containerd remove what nobody else holds: by itself it
+// would wait until much else has changed.
 func (c *Client) sweepLeases(ctx context.Context) error {
 	service := c.cd.LeasesService()
 	all, err := service.List(ctx, fmt.Sprintf("labels.%q", labelInFlight))
@@ -64,7 +67,10 @@ func (c *Client) sweepLeases(ctx context.Context) error {
 			return Failure(fmt.Errorf("end lease %s: %w", l.ID, err), "")
 		}
 	}
-	return nil
+	if len(all) == 0 {
+		return nil
+	}
+	return Failure(c.collectGarbage(ctx), "")
 }
 
 // sweepFIFOs removes those of containers that are no more, and those of exec'd
@@ -78,4 +84,18 @@ func (c *Client) sweepFIFOs(known map[string]bool) {
 			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
+}
+
+// collectGarbage has containerd remove what nothing refers to, and waits for
+// it: it does so when a lease ends.
+func (c *Client) collectGarbage(ctx context.Context) error {
+	service := c.cd.LeasesService()
+	l, err := service.Create(ctx, leases.WithRandomID(), leases.WithExpiration(time.Hour), leases.WithLabel(labelInFlight, "true"))
+	if err == nil {
+		err = service.Delete(ctx, l, leases.SynchronousDelete)
+	}
+	if err != nil {
+		return fmt.Errorf("have containerd remove what nobody needs: %w", err)
+	}
+	return nil
 }

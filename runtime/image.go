@@ -14,7 +14,6 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/leases"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -187,12 +186,7 @@ const sweepTime = 30 * time.Second
 func (i Images) sweep(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(i.Context(context.WithoutCancel(ctx)), sweepTime)
 	defer cancel()
-	store := i.cd.LeasesService()
-	lease, err := store.Create(ctx, leases.WithRandomID(), leases.WithExpiration(time.Hour), leases.WithLabel(labelInFlight, "true"))
-	if err == nil {
-		err = store.Delete(ctx, lease, leases.SynchronousDelete)
-	}
-	if err != nil {
+	if err := i.collectGarbage(ctx); err != nil {
 		i.log.Warn("could not remove what a failed pull left; it goes later", zap.Error(err))
 	}
 }

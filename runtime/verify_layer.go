@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/errdefs"
@@ -234,13 +233,3 @@ func (c *Client) standsOn(ctx context.Context, key string, chain digest.Digest) 
 	return key != "", nil
 }
 
-// collectGarbage has containerd remove what nothing refers to, and waits for
-// it. It does so whenever a lease ends.
-func (c *Client) collectGarbage(ctx context.Context) error {
-	service := c.cd.LeasesService()
-	l, err := service.Create(ctx, leases.WithRandomID(), leases.WithExpiration(time.Minute))
-	if err != nil {
-		return err
-	}
-	return service.Delete(ctx, l, leases.SynchronousDelete)
-}

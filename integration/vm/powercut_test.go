@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var promised = regexp.MustCompile(`(?m)^podd-test-vm: kept (.+)$`)
+var promised = regexp.MustCompile(`(?m)^podd-test-vm: kept (.+)\r?\n`)
 
 // promises are the images that a machine said to have.
 func promises(console string) []string {
