@@ -232,4 +232,3 @@ func (c *Client) standsOn(ctx context.Context, key string, chain digest.Digest) 
 	}
 	return key != "", nil
 }
-
