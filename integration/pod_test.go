@@ -435,3 +435,28 @@ func TestTwentyPodsAtOnce(t *testing.T) {
 	n.podctl("wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s")
 	t.Logf("20 pods were ready after %s", time.Since(began).Round(time.Millisecond))
 }
+
+// TestDeadline: a pod that is active for too long is ended, and Failed with a
+// kubelet's reason.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: late}
+spec:
+  activeDeadlineSeconds: 3
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: "busybox:1.36", command: [sleep, "1000"]}
+`)
+	n.ready("late")
+	n.phase("late", "Failed")
+	if got := n.get("late", ".status.reason") + ": " + n.get("late", ".status.message"); got != "DeadlineExceeded: Pod was active on the node longer than the specified deadline" {
+		t.Errorf("status %s", got)
+	}
+	if events := n.podctl("events", "--for", "pod/late"); !strings.Contains(events, "DeadlineExceeded") {
+		t.Errorf("events:\n%s", events)
+	}
+}

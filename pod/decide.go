@@ -32,6 +32,7 @@ func Decide(in Input) Output {
 		(*decision).begin,
 		(*decision).adopt,
 		(*decision).learnContainers,
+		(*decision).deadline,
 		(*decision).learnSandbox,
 		(*decision).act,
 		(*decision).sweep,
@@ -80,7 +81,7 @@ func newDecision(in Input) *decision {
 // act chooses between coming up, staying up and going down.
 func (d *decision) act() {
 	switch {
-	case d.in.Deleted != nil || d.finished():
+	case d.goingDown():
 		d.tearDown()
 	case d.m.Durable.Sandbox.Lost && !d.resetSandbox():
 	case d.finished(): // with its sandbox
@@ -90,6 +91,11 @@ func (d *decision) act() {
 		d.watch()
 		d.evict()
 	}
+}
+
+// goingDown says whether the pod is never to come up again.
+func (d *decision) goingDown() bool {
+	return d.in.Deleted != nil || d.m.Durable.Verdict != nil || d.finished()
 }
 
 // begin notes when the pod was first seen, and first seen to be deleted: what

@@ -169,7 +169,7 @@ func exitOf(c *ContainerMemo, seen *Container, now time.Time) *Exit {
 // learnSandbox notes that the sandbox is up, or that it is lost.
 func (d *decision) learnSandbox() {
 	s := &d.m.Durable.Sandbox
-	if s.Lost || d.in.Deleted != nil || d.finished() {
+	if s.Lost || d.goingDown() {
 		return
 	}
 	now := d.sandboxSeen()

@@ -28,6 +28,9 @@ type Durable struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Rejected is set once the node could not take the pod, for good.
 	Rejected *Rejection `json:"rejected,omitempty"`
+	// Verdict is set once the pod was ended, for good, before its containers
+	// would have.
+	Verdict *Verdict `json:"verdict,omitempty"`
 	// Deleting is set once the wish to delete was seen.
 	Deleting bool `json:"deleting,omitempty"`
 	// Phase is the last one published. Succeeded and Failed stay.

@@ -34,12 +34,20 @@ func (d *decision) setPhase(to corev1.PodPhase) {
 	}
 }
 
+// setPhaseThatRuns leaves the end of a pod that was ended to the end of its
+// last container: nobody is to think that it uses nothing any more.
+func (d *decision) setPhaseThatRuns(to corev1.PodPhase) {
+	if d.m.Durable.Verdict == nil || !terminal(to) {
+		d.setPhase(to)
+	}
+}
+
 func terminal(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
 
 // finished says whether the pod is never to run again, whatever becomes of it.
 func (d *decision) finished() bool {
 	m := &d.m.Durable
-	return terminal(m.Phase) || m.Rejected != nil || terminal(d.phase(false))
+	return terminal(m.Phase) || m.Rejected != nil || m.Verdict == nil && terminal(d.phase(false))
 }
 
 // tally counts the containers as the phase sees them.
@@ -119,7 +127,7 @@ func (c *ContainerMemo) ended() *Exit {
 
 // over says that a pod that is going down for good has nothing running left.
 func (d *decision) over() bool {
-	if d.in.Deleted == nil {
+	if d.in.Deleted == nil && d.m.Durable.Verdict == nil {
 		return false
 	}
 	for _, c := range d.m.Durable.Containers {
@@ -137,7 +145,9 @@ func (d *decision) learnPhase() {
 	case d.m.Durable.Rejected != nil:
 		d.setPhase(corev1.PodFailed)
 	case !d.over():
-		d.setPhase(d.phase(false))
+		d.setPhaseThatRuns(d.phase(false))
+	case d.m.Durable.Verdict != nil:
+		d.setPhase(corev1.PodFailed)
 	default:
 		if p := d.phase(true); terminal(p) {
 			d.setPhase(p)

@@ -53,6 +53,10 @@ func drawPod(t *rapid.T) *corev1.Pod {
 	p.Spec.RestartPolicy = rapid.SampledFrom([]corev1.RestartPolicy{
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever,
 	}).Draw(t, "policy")
+	if rapid.Float64Range(0, 1).Draw(t, "deadline") < 0.2 {
+		seconds := rapid.Int64Range(1, 3000).Draw(t, "deadlineSeconds")
+		p.Spec.ActiveDeadlineSeconds = &seconds
+	}
 	p.Spec.HostNetwork = rapid.Float64Range(0, 1).Draw(t, "hostNetwork") < 0.2
 	if rapid.Bool().Draw(t, "volume") {
 		p.Spec.Volumes = []corev1.Volume{

@@ -30,6 +30,9 @@ func (d *decision) report() {
 		d.addresses(&st)
 		d.containerStatuses(&st)
 	}
+	if v := m.Verdict; v != nil && m.Phase == corev1.PodFailed {
+		st.Reason, st.Message = v.Reason, v.Message
+	}
 	d.conditions(&st)
 	d.out.Status = st
 }

@@ -75,7 +75,7 @@ func (d *decision) grace() time.Duration {
 // stopAll ends every container, and says whether none exists any more, nor is
 // on its way.
 func (d *decision) stopAll() bool {
-	o := stopOrder{grace: d.grace(), again: d.restarts()}
+	o := stopOrder{grace: d.grace(), again: d.restarts() && d.m.Durable.Verdict == nil}
 	if del := d.in.Deleted; del != nil {
 		o.grace, o.force = del.Grace, del.Force
 	}

@@ -44,7 +44,6 @@ func newTable() table {
 // containers, and the three probes' those of "probe".
 func Fields() []Field {
 	fields := []Field{
-		{Path: "activeDeadlineSeconds", Support: Refused},
 		{Path: "affinity", Support: Meaningless, Note: "there is one node"},
 		{Path: "automountServiceAccountToken", Support: Meaningless, Note: "no token is mounted: there is no control plane to ask for one", Fine: []string{"false"}},
 		{Path: "dnsPolicy", Support: Honoured, Note: "there is no cluster DNS: ClusterFirst is Default, as in a kubelet without one"},
@@ -111,6 +110,7 @@ const otherVolumes = `
 	portworxVolume projected quobyte rbd scaleIO storageos vsphereVolume`
 
 const honoured = `
+	activeDeadlineSeconds
 	dnsConfig.nameservers[] dnsConfig.options[].name dnsConfig.options[].value dnsConfig.searches[]
 	hostAliases[].hostnames[] hostAliases[].ip hostIPC hostNetwork hostPID
 	hostname imagePullSecrets[].name readinessGates[].conditionType restartPolicy setHostnameAsFQDN

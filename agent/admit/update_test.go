@@ -75,7 +75,8 @@ func TestUpdate(t *testing.T) {
 		"a command":                {manifest: web, from: "serve", to: "other", refusal: "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`"},
 		"another container":        {manifest: web, from: "containers:", to: "containers:\n  - {name: b, image: b}", refusal: "spec.containers: Forbidden: pod updates may not add or remove containers"},
 		"another node":             {manifest: web, from: "spec:", to: "spec:\n  nodeName: there", refusal: "spec: Forbidden: pod updates may not change fields other than"},
-		"what is refused":          {manifest: web, from: "spec:", to: "spec:\n  activeDeadlineSeconds: 1", refusal: "not supported yet: spec.activeDeadlineSeconds"},
+		"a deadline":               {manifest: web, from: "spec:", to: "spec:\n  activeDeadlineSeconds: 1", want: admit.Spec},
+		"what is refused":          {manifest: web, from: "spec:", to: "spec:\n  overhead: {cpu: 1m}", refusal: "not supported yet: spec.overhead"},
 
 		"the same settings":       {manifest: settings},
 		"other settings":          {manifest: settings, from: `a: "1"`, to: `a: "2"`, want: admit.Spec},
