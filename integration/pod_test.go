@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -458,5 +459,58 @@ spec:
 	}
 	if events := n.podctl("events", "--for", "pod/late"); !strings.Contains(events, "DeadlineExceeded") {
 		t.Errorf("events:\n%s", events)
+	}
+}
+
+const sidecarPod = `
+apiVersion: v1
+kind: Pod
+metadata: {name: job}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 5
+  volumes: [{name: shared, emptyDir: {}}]
+  initContainers:
+  - name: helper
+    image: busybox:1.36
+    restartPolicy: Always
+    command: [sh, -c, "trap 'echo ended >> /shared/order; exit 0' TERM; echo helper >> /shared/order; [ -e /shared/twice ] || { touch /shared/twice; exit 1; }; touch /shared/up; while :; do sleep 0.1; done"]
+    startupProbe: {exec: {command: [test, -e, /shared/up]}, periodSeconds: 1, failureThreshold: 30}
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  - name: prepare
+    image: busybox:1.36
+    command: [sh, -c, "echo prepare >> /shared/order"]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  containers:
+  - name: work
+    image: busybox:1.36
+    command: [sh, -c, "echo work >> /shared/order; until [ -e /shared/go ]; do sleep 0.1; done; cat /shared/order"]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+`
+
+// TestSidecars: one starts before the init containers after it, is restarted
+// although the pod's policy is Never, and ends after the app containers, whose
+// end is the pod's.
+func TestSidecars(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.apply(sidecarPod)
+	n.phase("job", "Running")
+	n.eventually(20*time.Second, "the app container runs", func() error {
+		if got := n.get("job", ".status.containerStatuses[0].state.running.startedAt"); got == "" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	if got := n.get("job", ".status.initContainerStatuses[0].restartCount"); got != "1" {
+		t.Errorf("the sidecar was restarted %s times", got)
+	}
+	n.podctl("exec", "job", "-c", "work", "--", "touch", "/shared/go")
+	n.phase("job", "Succeeded")
+	if got := n.podctl("logs", "job", "-c", "work"); got != "helper\nhelper\nprepare\nwork\n" {
+		t.Errorf("order:\n%s", got)
+	}
+	if got := n.get("job", ".status.initContainerStatuses[0].state.terminated.exitCode"); got != "0" {
+		t.Errorf("the sidecar ended with %q", got)
 	}
 }

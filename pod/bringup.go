@@ -2,6 +2,7 @@ package pod
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -74,7 +75,11 @@ func hostPorts(p *corev1.Pod) []HostPort {
 		return nil
 	}
 	var ports []HostPort
-	for _, c := range p.Spec.Containers {
+	containers := slices.Clone(p.Spec.Containers)
+	for _, c := range sidecars(p) {
+		containers = append(containers, *c)
+	}
+	for _, c := range containers {
 		for _, cp := range c.Ports {
 			if cp.HostPort == 0 {
 				continue
@@ -148,15 +153,27 @@ func sandboxFailed(message string) Event {
 	}
 }
 
-// turn is what may run now: the first init container that is not through, or
-// else all app containers.
+// turn is what may run now: the sidecars up to the first init container that is
+// not through, or that has not started, and that one; or else all app
+// containers beside the sidecars.
 func (d *decision) turn() []*corev1.Container {
+	begun := d.appsBegun()
+	var now []*corev1.Container
 	for i := range d.pod.Spec.InitContainers {
-		if spec := &d.pod.Spec.InitContainers[i]; !d.initDone(spec.Name) {
-			return []*corev1.Container{spec}
+		spec := &d.pod.Spec.InitContainers[i]
+		through := d.initDone(spec.Name)
+		if isSidecar(spec) {
+			now = append(now, spec)
+			through = begun || d.started(spec, d.container(spec.Name))
+		}
+		if !through {
+			if !isSidecar(spec) {
+				now = append(now, spec)
+			}
+			return now
 		}
 	}
-	return d.apps()
+	return append(now, d.apps()...)
 }
 
 func (d *decision) apps() []*corev1.Container {
@@ -174,10 +191,11 @@ func (d *decision) initDone(name string) bool {
 }
 
 // initsDone says whether all init containers have succeeded, in whichever
-// sandbox.
+// sandbox. Sidecars never do.
 func (d *decision) initsDone() bool {
 	for i := range d.pod.Spec.InitContainers {
-		if exit := d.container(d.pod.Spec.InitContainers[i].Name).ended(); exit == nil || exit.Code != 0 {
+		spec := &d.pod.Spec.InitContainers[i]
+		if exit := d.container(spec.Name).ended(); !isSidecar(spec) && (exit == nil || exit.Code != 0) {
 			return false
 		}
 	}

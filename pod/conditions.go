@@ -49,8 +49,8 @@ func seconds(t time.Time) metav1.Time {
 // in the kubelet's order.
 func (d *decision) conditions(st *corev1.PodStatus) {
 	own := []corev1.PodCondition{
-		d.readyToStart(), initialized(st), podReady(d.pod, st, d.m.Durable.Conditions),
-		containersReady(st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+		d.readyToStart(), initialized(d.pod, st), podReady(d.pod, st, d.m.Durable.Conditions),
+		containersReady(d.pod, st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	if d.m.Durable.Rejected != nil {
 		own = own[len(own)-1:]
@@ -92,10 +92,14 @@ func (d *decision) readyToStart() corev1.PodCondition {
 	return condition(kind, "", "")
 }
 
-func initialized(st *corev1.PodStatus) corev1.PodCondition {
+func initialized(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
 	var incomplete []string
-	for _, cs := range st.InitContainerStatuses {
-		if !cs.Ready {
+	for i, cs := range st.InitContainerStatuses {
+		done := cs.Ready
+		if isSidecar(&p.Spec.InitContainers[i]) {
+			done = cs.Started != nil && *cs.Started
+		}
+		if !done {
 			incomplete = append(incomplete, cs.Name)
 		}
 	}
@@ -119,8 +123,13 @@ func anyStarted(st *corev1.PodStatus) bool {
 	})
 }
 
-func containersReady(st *corev1.PodStatus) corev1.PodCondition {
+func containersReady(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
 	var unready []string
+	for i, cs := range st.InitContainerStatuses {
+		if isSidecar(&p.Spec.InitContainers[i]) && !cs.Ready {
+			unready = append(unready, cs.Name)
+		}
+	}
 	for _, cs := range st.ContainerStatuses {
 		if !cs.Ready {
 			unready = append(unready, cs.Name)
@@ -139,7 +148,7 @@ func containersReady(st *corev1.PodStatus) corev1.PodCondition {
 }
 
 func podReady(p *corev1.Pod, st *corev1.PodStatus, known []corev1.PodCondition) corev1.PodCondition {
-	if c := containersReady(st); c.Status != corev1.ConditionTrue {
+	if c := containersReady(p, st); c.Status != corev1.ConditionTrue {
 		c.Type = corev1.PodReady
 		return c
 	}

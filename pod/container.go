@@ -182,7 +182,7 @@ func imageHash(name, image string) string {
 
 // watch sees to what runs: its probes, and whether it is still what is wanted.
 func (d *decision) watch() {
-	for _, spec := range d.apps() {
+	for _, spec := range d.lasting() {
 		c := d.container(spec.Name)
 		if c.Stage != StageRunning {
 			continue
@@ -199,9 +199,9 @@ func (d *decision) watch() {
 		d.kill(spec.Name, c)
 	}
 	for i := range d.pod.Spec.InitContainers {
-		name := d.pod.Spec.InitContainers[i].Name
-		if c := d.container(name); c.Stage == StageRunning {
-			d.kill(name, c)
+		spec := &d.pod.Spec.InitContainers[i]
+		if c := d.container(spec.Name); c.Stage == StageRunning && !isSidecar(spec) {
+			d.kill(spec.Name, c)
 		}
 	}
 }

@@ -34,10 +34,10 @@ func (d *decision) setPhase(to corev1.PodPhase) {
 	}
 }
 
-// setPhaseThatRuns leaves the end of a pod that was ended to the end of its
-// last container: nobody is to think that it uses nothing any more.
+// setPhaseThatRuns leaves a pod's end to the end of its last container: nobody is
+// to think before that it uses nothing any more.
 func (d *decision) setPhaseThatRuns(to corev1.PodPhase) {
-	if d.m.Durable.Verdict == nil || !terminal(to) {
+	if !terminal(to) || d.m.Durable.Verdict == nil && !d.anythingRuns() {
 		d.setPhase(to)
 	}
 }
@@ -54,16 +54,19 @@ func (d *decision) finished() bool {
 type tally struct {
 	initPending, initFailed                       int
 	running, waiting, stopped, succeeded, forGood int
+	// sidecarsBegin are those that have not started yet for the first time.
+	sidecarsBegin int
 }
 
-// phase is what the containers' states come to, by the kubelet's rules. last
-// says that no container will ever run again.
+// phase is what the containers' states come to, by the kubelet's rules; sidecars
+// that run do not keep a pod from its end. last says that no container will ever
+// run again.
 func (d *decision) phase(last bool) corev1.PodPhase {
 	t := d.tally()
 	switch {
 	case t.initFailed > 0:
 		return corev1.PodFailed
-	case t.initPending > 0 || t.waiting > 0:
+	case t.initPending > 0 || t.waiting > 0 || t.sidecarsBegin > 0 && !d.appsBegun() && t.stopped != len(d.pod.Spec.Containers):
 		return corev1.PodPending
 	case t.running > 0:
 		return corev1.PodRunning
@@ -95,7 +98,7 @@ func (d *decision) tally() tally {
 			if exit.Code == 0 {
 				t.succeeded++
 			}
-			if c.Stage == StageExited && !d.shouldRestart(exit) {
+			if c.Stage == StageExited && !d.shouldRestart(spec, exit) {
 				t.forGood++
 			}
 		}
@@ -107,9 +110,13 @@ func (d *decision) tallyInit(t *tally, spec *corev1.Container) {
 	c := d.container(spec.Name)
 	exit := c.ended()
 	switch {
+	case isSidecar(spec):
+		if exit == nil && !d.started(spec, c) {
+			t.sidecarsBegin++
+		}
 	case c.Stage == StageRunning || exit == nil:
 		t.initPending++
-	case c.Stage == StageExited && exit.Code != 0 && !d.shouldRestart(exit):
+	case c.Stage == StageExited && exit.Code != 0 && !d.shouldRestart(spec, exit):
 		t.initFailed++
 	case c.Stage != StageExited && exit.Code == 0:
 		t.initPending++

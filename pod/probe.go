@@ -70,14 +70,14 @@ func (d *decision) verdict(spec *corev1.Container, c *ContainerMemo, kind ProbeK
 // failedProbe ends a container that failed its liveness or startup probe.
 func (d *decision) failedProbe(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) {
 	because := fmt.Sprintf("Container %s failed %s probe", spec.Name, kind)
-	if d.restarts() {
+	if d.restarts(spec) {
 		because += ", will be restarted"
 	}
 	grace := d.grace()
 	if s := p.TerminationGracePeriodSeconds; s != nil {
 		grace = time.Duration(*s) * time.Second
 	}
-	d.stop(spec.Name, c, stopOrder{because: because, grace: grace, again: d.restarts()})
+	d.stop(spec.Name, c, stopOrder{because: because, grace: grace, again: d.restarts(spec)})
 }
 
 // schedule runs a probe when it is due.

@@ -67,7 +67,12 @@ func drawPod(t *rapid.T) *corev1.Pod {
 		}
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "inits") {
-		p.Spec.InitContainers = append(p.Spec.InitContainers, drawContainer(t, fmt.Sprintf("init%d", i), false))
+		sidecar := rapid.Bool().Draw(t, "sidecar")
+		init := drawContainer(t, fmt.Sprintf("init%d", i), sidecar)
+		if always := corev1.ContainerRestartPolicyAlways; sidecar {
+			init.RestartPolicy = &always
+		}
+		p.Spec.InitContainers = append(p.Spec.InitContainers, init)
 	}
 	for i := range rapid.IntRange(1, 3).Draw(t, "apps") {
 		p.Spec.Containers = append(p.Spec.Containers, drawContainer(t, fmt.Sprintf("app%d", i), true))
@@ -416,7 +421,7 @@ func (l *life) rest() {
 func (l *life) finishInits() {
 	for range l.w.in.Pod.Spec.InitContainers {
 		for _, spec := range l.w.in.Pod.Spec.InitContainers {
-			if c := l.w.running(spec.Name); c != nil {
+			if c := l.w.running(spec.Name); c != nil && !isSidecar(&spec) {
 				l.w.exit(c.ID, 0)
 				l.w.settle()
 			}

@@ -3,6 +3,7 @@ package pod
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,8 @@ func resourceClass(r *corev1.ResourceRequirements, name corev1.ResourceName) cor
 }
 
 // requests is what the pod as a whole asks for: the sum of its app containers
-// or the most an init container needs, plus its overhead.
+// and sidecars, or the most that is needed while an init container runs beside
+// the sidecars before it, plus its overhead.
 func requests(p *corev1.Pod) corev1.ResourceList {
 	total := sum(p, func(c *corev1.Container) corev1.ResourceList { return c.Resources.Requests })
 	add(total, p.Spec.Overhead)
@@ -67,14 +69,28 @@ func sum(p *corev1.Pod, of func(*corev1.Container) corev1.ResourceList) corev1.R
 	for i := range p.Spec.Containers {
 		add(total, of(&p.Spec.Containers[i]))
 	}
+	most, beside := corev1.ResourceList{}, corev1.ResourceList{}
 	for i := range p.Spec.InitContainers {
-		for name, q := range of(&p.Spec.InitContainers[i]) {
-			if have, ok := total[name]; !ok || q.Cmp(have) > 0 {
-				total[name] = q.DeepCopy()
-			}
+		init := &p.Spec.InitContainers[i]
+		now := corev1.ResourceList{}
+		add(now, beside)
+		add(now, of(init))
+		raise(most, now)
+		if isSidecar(init) {
+			beside = now
 		}
 	}
+	add(total, beside)
+	raise(total, most)
 	return total
+}
+
+func raise(total, least corev1.ResourceList) {
+	for name, q := range least {
+		if have, ok := total[name]; !ok || q.Cmp(have) > 0 {
+			total[name] = q.DeepCopy()
+		}
+	}
 }
 
 func add(total, more corev1.ResourceList) {
@@ -136,9 +152,23 @@ func oomScoreAdj(p *corev1.Pod, spec *corev1.Container, node Node) int {
 	if capacity <= 0 {
 		return oomBestEffort - 1
 	}
-	request := spec.Resources.Requests.Memory().Value()
+	request := memoryRequest(p, spec)
 	score := oomBestEffort - oomBestEffort*request/capacity
 	return int(min(max(score, oomBestEffort+oomGuaranteed), oomBestEffort-1))
+}
+
+// memoryRequest is what a container asks for, in bytes; for a sidecar as much at
+// least as some app container, so that it is not killed before that one.
+func memoryRequest(p *corev1.Pod, spec *corev1.Container) int64 {
+	own := spec.Resources.Requests.Memory().Value()
+	if !slices.ContainsFunc(sidecars(p), func(s *corev1.Container) bool { return s.Name == spec.Name }) {
+		return own
+	}
+	least := int64(math.MaxInt64)
+	for i := range p.Spec.Containers {
+		least = min(least, p.Spec.Containers[i].Resources.Requests.Memory().Value())
+	}
+	return max(own, least)
 }
 
 // resourceField resolves a resourceFieldRef. A limit that is not set is what

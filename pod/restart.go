@@ -2,6 +2,7 @@ package pod
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,10 +71,30 @@ func (b BackOff) next(p BackOffPolicy, finished, now time.Time) BackOff {
 	return BackOff{Delay: min(2*b.Delay, p.Max), At: now}
 }
 
-// shouldRestart applies the pod's restart policy to an ended app container or
-// failed init container.
-func (d *decision) shouldRestart(exit *Exit) bool {
-	return exit.Again || policyRestarts(d.pod.Spec.RestartPolicy, int32(exit.Code))
+// shouldRestart applies the restart policy to an ended app container or sidecar,
+// or a failed init container.
+func (d *decision) shouldRestart(spec *corev1.Container, exit *Exit) bool {
+	return exit.Again || containerRestarts(d.pod, spec, int32(exit.Code))
+}
+
+// containerRestarts goes by the container's own rules, the first that fits, then
+// by its own policy, then by the pod's. Source: KEP-5307.
+func containerRestarts(p *corev1.Pod, spec *corev1.Container, code int32) bool {
+	for _, rule := range spec.RestartPolicyRules {
+		on := rule.ExitCodes
+		if rule.Action == corev1.ContainerRestartRuleActionRestart && on != nil &&
+			slices.Contains(on.Values, code) == (on.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn) {
+			return true
+		}
+	}
+	return policyRestarts(policyOf(p, spec), code)
+}
+
+func policyOf(p *corev1.Pod, spec *corev1.Container) corev1.RestartPolicy {
+	if spec.RestartPolicy != nil {
+		return corev1.RestartPolicy(*spec.RestartPolicy)
+	}
+	return p.Spec.RestartPolicy
 }
 
 func policyRestarts(policy corev1.RestartPolicy, code int32) bool {
@@ -88,14 +109,15 @@ func policyRestarts(policy corev1.RestartPolicy, code int32) bool {
 
 // Restarts tells whether a container that ended with an exit code will be
 // started again, as long as its pod is wanted: an init container that succeeded
-// is not, whatever the policy.
+// is not, whatever the policy, but for a sidecar.
 func Restarts(p *corev1.Pod, container string, code int32) bool {
 	for i := range p.Spec.InitContainers {
-		if p.Spec.InitContainers[i].Name == container && code == 0 {
+		if init := &p.Spec.InitContainers[i]; init.Name == container && code == 0 && !isSidecar(init) {
 			return false
 		}
 	}
-	return policyRestarts(p.Spec.RestartPolicy, code)
+	spec := findContainer(p, container)
+	return spec != nil && containerRestarts(p, spec, code)
 }
 
 // restart moves an ended container on to its next attempt, if its policy says
@@ -105,7 +127,7 @@ func (d *decision) restart(spec *corev1.Container, c *ContainerMemo) {
 		nextAttempt(c)
 		return
 	}
-	if !d.shouldRestart(c.Exit) {
+	if !d.shouldRestart(spec, c.Exit) {
 		return
 	}
 	if c.Hash != specHash(spec) {
@@ -128,7 +150,7 @@ func (d *decision) rerun(name string, c *ContainerMemo) bool {
 }
 
 func nextAttempt(c *ContainerMemo) {
-	*c = ContainerMemo{Attempt: c.Attempt + 1, Last: c.Exit, BackOff: c.BackOff}
+	*c = ContainerMemo{Attempt: c.Attempt + 1, Sandbox: c.Sandbox, Last: c.Exit, BackOff: c.BackOff}
 }
 
 // crashLoop says that a container waits for its restart.

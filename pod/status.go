@@ -76,8 +76,12 @@ func (d *decision) addresses(st *corev1.PodStatus) {
 // they run, app containers by name.
 func (d *decision) containerStatuses(st *corev1.PodStatus) {
 	for i := range d.pod.Spec.InitContainers {
-		cs := d.containerStatus(&d.pod.Spec.InitContainers[i])
+		spec := &d.pod.Spec.InitContainers[i]
+		cs := d.containerStatus(spec)
 		cs.Ready = cs.State.Terminated != nil && cs.State.Terminated.ExitCode == 0
+		if isSidecar(spec) {
+			cs.Ready = d.ready(spec)
+		}
 		st.InitContainerStatuses = append(st.InitContainerStatuses, cs)
 	}
 	for _, spec := range d.apps() {

@@ -60,9 +60,11 @@ func (d *decision) signal(name string, attempt int, sig syscall.Signal, why stri
 	})
 }
 
-// restarts says whether the pod's policy ever restarts what we ended, however
-// it took it.
-func (d *decision) restarts() bool { return d.pod.Spec.RestartPolicy != corev1.RestartPolicyNever }
+// restarts says whether the policy ever restarts a container that we ended,
+// however it took it.
+func (d *decision) restarts(spec *corev1.Container) bool {
+	return spec != nil && policyOf(d.pod, spec) != corev1.RestartPolicyNever
+}
 
 // grace is what the pod gives its containers to end.
 func (d *decision) grace() time.Duration {
@@ -75,15 +77,21 @@ func (d *decision) grace() time.Duration {
 // stopAll ends every container, and says whether none exists any more, nor is
 // on its way.
 func (d *decision) stopAll() bool {
-	o := stopOrder{grace: d.grace(), again: d.restarts() && d.m.Durable.Verdict == nil}
+	o := stopOrder{grace: d.grace()}
 	if del := d.in.Deleted; del != nil {
 		o.grace, o.force = del.Grace, del.Force
 	}
+	grace := o.grace
 	for _, name := range d.names() {
 		c := d.container(name)
 		o.because = fmt.Sprintf("Stopping container %s", name)
 		switch c.Stage {
 		case StageRunning:
+			if c.Stop == nil && d.needed(name) {
+				continue // the end of what needs it is seen
+			}
+			o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
+			o.grace = d.remaining(grace)
 			d.stop(name, c, o)
 			d.shorten(c.Stop)
 			d.kill(name, c)
@@ -121,7 +129,7 @@ func (d *decision) discard(name string, c *ContainerMemo) {
 		d.remove(seen.ID, name, c.Attempt, "it is not to run")
 		return
 	}
-	*c = ContainerMemo{Attempt: c.Attempt, Last: c.Last, BackOff: c.BackOff}
+	*c = ContainerMemo{Attempt: c.Attempt, Sandbox: c.Sandbox, Last: c.Last, BackOff: c.BackOff}
 }
 
 // tearDown takes a pod apart. Its logs and its object go only with a deletion.

@@ -79,8 +79,7 @@ func Fields() []Field {
 		{Path: "containers[].resources.claims", Support: Refused},
 		{Path: "containers[].resources.limits{}", Support: Refused, Note: "only cpu and memory"},
 		{Path: "containers[].resources.requests{}", Support: Refused, Note: "only cpu and memory"},
-		{Path: "containers[].restartPolicy", Support: Refused, Note: "only that of the pod"},
-		{Path: "containers[].restartPolicyRules", Support: Refused},
+		{Path: "containers[].restartPolicyRules[].action", Support: Refused, Note: "only Restart", Fine: []string{"Restart"}},
 		{Path: "containers[].securityContext.seLinuxOptions", Support: Refused},
 		{Path: "containers[].securityContext.windowsOptions", Support: Refused},
 		{Path: "containers[].volumeDevices", Support: Refused},
@@ -122,6 +121,8 @@ const honoured = `
 	securityContext.seccompProfile.type securityContext.supplementalGroups[]
 	securityContext.sysctls[].name securityContext.sysctls[].value
 
+	containers[].restartPolicy containers[].restartPolicyRules[].exitCodes.operator
+	containers[].restartPolicyRules[].exitCodes.values[]
 	containers[].args[] containers[].command[] containers[].image containers[].imagePullPolicy
 	containers[].name containers[].stdin containers[].stdinOnce containers[].terminationMessagePath
 	containers[].terminationMessagePolicy containers[].tty containers[].workingDir

@@ -158,6 +158,9 @@ func (w *World) checkStart(r *remains, c *container, cfg pod.ContainerConfig) {
 		}
 	}
 	for _, init := range p.Spec.InitContainers {
+		if init.RestartPolicy != nil {
+			continue // a sidecar
+		}
 		if init.Name == c.Name {
 			break
 		}
