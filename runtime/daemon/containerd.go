@@ -16,8 +16,10 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -25,6 +27,8 @@ const (
 	// answerTime is how long a containerd may take until it answers; it grows
 	// with what is to be recovered, and with what else a boot has to do.
 	answerTime = time.Minute
+	// connectTime is how long one try to connect may take.
+	connectTime = 5 * time.Second
 	// endTime is how long it may take to end after TERM, and after KILL.
 	endTime = 10 * time.Second
 	// goodRun is how long it has to live for its next death to count as the first.
@@ -268,15 +272,21 @@ func Ping(ctx context.Context, socket string) error {
 	conn, err := grpc.NewClient("unix://"+socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.2, MaxDelay: 100 * time.Millisecond},
+			Backoff:           backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.2, MaxDelay: 100 * time.Millisecond},
+			MinConnectTimeout: connectTime, // or a slow machine would never connect within the back-off
 		}))
 	if err != nil {
 		return fmt.Errorf("reach containerd at %s: %w", socket, err)
 	}
 	defer conn.Close()
-	_, err = grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
-	if err != nil {
-		return fmt.Errorf("reach containerd at %s: %w", socket, err)
+	health := grpc_health_v1.NewHealthClient(conn)
+	for {
+		_, err = health.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
+		if err == nil {
+			return nil
+		}
+		if status.Code(err) != codes.Unavailable || ctx.Err() != nil { // a connection may break midway
+			return fmt.Errorf("reach containerd at %s: %w", socket, err)
+		}
 	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,9 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // keepEnv makes the test program be a podd that keeps a containerd in the
@@ -306,4 +310,60 @@ func TestOneThatCannotStartSaysWhy(t *testing.T) {
 	if pid := pidOf(t, cfg); pid != 0 {
 		t.Errorf("%d still runs", pid)
 	}
+}
+
+// TestPingOutlastsABrokenConnection: a socket that breaks connections at first
+// is asked again.
+func TestPingOutlastsABrokenConnection(t *testing.T) {
+	path := shortDir(t) + "/sock"
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	served := make(chan error)
+	go func() { served <- server.Serve(&breaking{Listener: l, left: 3}) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := Ping(ctx, path); err != nil {
+		t.Error(err)
+	}
+	server.Stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := Ping(short, path); err == nil {
+		t.Error("nobody answered")
+	}
+}
+
+// breaking is a listener whose first connections break when they are used.
+type breaking struct {
+	net.Listener
+	left int
+}
+
+func (b *breaking) Accept() (net.Conn, error) {
+	c, err := b.Listener.Accept()
+	if err == nil && b.left > 0 {
+		b.left--
+		return &broken{Conn: c}, nil
+	}
+	return c, err
+}
+
+// broken answers the handshake and breaks then.
+type broken struct {
+	net.Conn
+	reads int
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	if b.reads++; b.reads > 3 {
+		return 0, errors.Join(errors.New("broken"), b.Close())
+	}
+	return b.Conn.Read(p)
 }
