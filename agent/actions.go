@@ -21,6 +21,7 @@ const observeTime = 30 * time.Second
 // as long as it has to, and is bounded from then on by the port.
 var deadlines = map[pod.Kind]time.Duration{
 	pod.PullImage:       7 * 24 * time.Hour,
+	pod.RunHook:         7 * 24 * time.Hour, // the core ends it
 	pod.CreateSandbox:   2 * time.Minute,
 	pod.RemoveSandbox:   2 * time.Minute,
 	pod.CreateContainer: 2 * time.Minute,
@@ -102,6 +103,8 @@ func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action, r *pod.
 	case pod.RunProbe:
 		r.Probe, err = a.probe(ctx, act.Probe)
 		return err
+	case pod.RunHook:
+		return a.hook(ctx, act.Hook)
 	case pod.RemoveLogs:
 		return c.Logs.Remove(ctx, key)
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	Network    Network
 	Logs       Logs
 	Prober     Prober
+	Caller     Caller
 	Observer   Observer
 	Host       Host
 	// Facts are what decisions may know about the host; asked often.

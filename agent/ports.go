@@ -126,6 +126,12 @@ type Prober interface {
 	Probe(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error)
 }
 
+// Caller makes the HTTP requests of lifecycle hooks.
+type Caller interface {
+	// Call sends one; whatever is answered is success, as with a kubelet.
+	Call(ctx context.Context, host string, get *corev1.HTTPGetAction) error
+}
+
 // Observer tells what exists.
 type Observer interface {
 	// Observe reads all there is of one pod. refs are the image references it

@@ -49,7 +49,7 @@ func (t turns) of(a pod.Action) *semaphore.Weighted {
 			return t.execs
 		}
 	case pod.CreateCgroup, pod.RemoveCgroup, pod.SetupVolume, pod.RemoveVolumes, pod.SignalContainer, pod.RemoveLogs,
-		pod.PullImage:
+		pod.PullImage, pod.RunHook:
 	}
 	return t.free
 }

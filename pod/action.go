@@ -49,12 +49,14 @@ const (
 	RemoveContainer Kind = "RemoveContainer"
 	// RunProbe runs one probe once. It may be cancelled.
 	RunProbe Kind = "RunProbe"
+	// RunHook runs a lifecycle hook to its end. It may be cancelled.
+	RunHook Kind = "RunHook"
 	// RemoveLogs removes the pod's log directory.
 	RemoveLogs Kind = "RemoveLogs"
 )
 
 // Cancelable says whether the shell may end an action of this kind midway.
-func (k Kind) Cancelable() bool { return k == PullImage || k == RunProbe }
+func (k Kind) Cancelable() bool { return k == PullImage || k == RunProbe || k == RunHook }
 
 // Subject is what an action acts on. At most one action per subject is in
 // flight. It is comparable: "container/web", "network", "probe/web/liveness".
@@ -99,6 +101,7 @@ type Action struct {
 	Container *ContainerConfig // CreateContainer, StartContainer
 	Signal    *SignalConfig    // SignalContainer
 	Probe     *ProbeConfig     // RunProbe
+	Hook      *HookConfig      // RunHook
 	// ID is what RemoveSandbox, ReapContainer, RemoveContainer act on.
 	ID string
 	// Attempt of the container or sandbox acted on, where there is one.

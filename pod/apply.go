@@ -16,7 +16,7 @@ func Apply(m Memo, now time.Time, r Result) (Memo, []Event) {
 	a := r.Action
 	key := retryKey(a)
 	switch {
-	case a.Kind == RunProbe, a.Kind == PullImage && r.Err != nil: // they have their own rules
+	case a.Kind == RunProbe, a.Kind == RunHook, a.Kind == PullImage && r.Err != nil: // they have their own rules
 	case r.Err == nil:
 		delete(m.Durable.Retries, key)
 		m.Volatile.Done[key] = m.Volatile.Done[key].again(now, "", "")
@@ -38,6 +38,8 @@ func applyTo(m *Memo, now time.Time, r Result) []Event {
 		applyRemoval(m, r)
 	case RunProbe:
 		return applyProbe(m, r)
+	case RunHook:
+		return applyHook(m, now, r)
 	case SetupVolume:
 		return applyVolume(m, r)
 	case SetupNetwork, CreateSandbox:

@@ -16,6 +16,9 @@ func (d *decision) bringUp() {
 	up = d.sandbox() && up
 	for _, spec := range d.turn() {
 		d.run(spec, up)
+		if d.holdsUp(spec) {
+			break
+		}
 	}
 }
 
@@ -164,7 +167,7 @@ func (d *decision) turn() []*corev1.Container {
 		through := d.initDone(spec.Name)
 		if isSidecar(spec) {
 			now = append(now, spec)
-			through = begun || d.started(spec, d.container(spec.Name))
+			through = begun || d.started(spec, d.container(spec.Name)) && postStarted(spec, d.container(spec.Name))
 		}
 		if !through {
 			if !isSidecar(spec) {

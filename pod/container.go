@@ -193,6 +193,7 @@ func (d *decision) watch() {
 				grace:   d.grace(), again: true,
 			})
 		}
+		d.postStart(spec, c)
 		if c.Stop == nil {
 			d.probe(spec, c)
 		}

@@ -56,6 +56,7 @@ func (d *decision) mendContainerClock(c *ContainerMemo) {
 	if s := c.Stop; s != nil {
 		if back := s.At.Sub(d.now); back > 0 {
 			s.At, s.KillAt = d.now, s.KillAt.Add(-back)
+			s.HookedAt = earlier(s.HookedAt, d.now)
 		}
 	}
 }
@@ -82,6 +83,7 @@ func (d *decision) adopt() {
 			m.Containers[seen.Name] = &ContainerMemo{
 				Attempt: seen.Attempt, Stage: StageCreating, Sandbox: m.Sandbox.Attempt,
 				Image: seen.Image, ImageID: seen.ImageID, Hash: imageHash(seen.Name, seen.Image),
+				PostStarted: seen.State == Running, // it was, as far as anybody knows
 			}
 		}
 	}
@@ -140,6 +142,7 @@ func (d *decision) ended(c *ContainerMemo, exit *Exit) {
 	c.Stage, c.Exit = StageExited, exit
 	c.Stop, c.Failed, c.StartFailed, c.Discard = nil, nil, false, false
 	c.Started, c.Ready = false, false
+	c.PostStarted, c.PostStartFailed = false, false
 }
 
 // exitOf tells an exit as a kubelet on containerd does.

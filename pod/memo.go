@@ -146,6 +146,9 @@ type ContainerMemo struct {
 	Started bool    `json:"started,omitempty"`
 	Ready   bool    `json:"ready,omitempty"`
 	BackOff BackOff `json:"backOff,omitzero"`
+	// PostStarted and PostStartFailed are how its postStart hook ended.
+	PostStarted     bool `json:"postStarted,omitempty"`
+	PostStartFailed bool `json:"postStartFailed,omitempty"`
 }
 
 // Trouble is a reason and a message as a status shows them.
@@ -161,6 +164,9 @@ type Stop struct {
 	// At is when it was decided, KillAt when its patience ends.
 	At     time.Time `json:"at"`
 	KillAt time.Time `json:"killAt"`
+	// HookedAt is when the preStop hook was over; zero while it is not, and
+	// without one.
+	HookedAt time.Time `json:"hookedAt,omitzero"`
 	// Termed means that the first signal was delivered.
 	Termed bool `json:"termed,omitempty"`
 	// Again means that it is restarted whatever the policy says.

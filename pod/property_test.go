@@ -95,8 +95,16 @@ func drawContainer(t *rapid.T, name string, probes bool) corev1.Container {
 		c.StartupProbe = drawProbe(t, "startup")
 		c.LivenessProbe = drawProbe(t, "liveness")
 		c.ReadinessProbe = drawProbe(t, "readiness")
+		c.Lifecycle = drawLifecycle(t)
 	}
 	return c
+}
+
+func drawLifecycle(t *rapid.T) *corev1.Lifecycle {
+	hook := &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}
+	return rapid.SampledFrom([]*corev1.Lifecycle{
+		nil, nil, {PostStart: hook}, {PreStop: hook}, {PostStart: hook, PreStop: hook},
+	}).Draw(t, "lifecycle")
 }
 
 func drawProbe(t *rapid.T, name string) *corev1.Probe {
@@ -174,7 +182,7 @@ func (l *life) step() {
 func allKinds() []Kind {
 	return []Kind{
 		CreateCgroup, RemoveCgroup, SetupVolume, RemoveVolumes, SetupNetwork, RemoveNetwork, CreateSandbox, RemoveSandbox,
-		PullImage, CreateContainer, StartContainer, SignalContainer, ReapContainer, RemoveContainer, RunProbe, RemoveLogs,
+		PullImage, CreateContainer, StartContainer, SignalContainer, ReapContainer, RemoveContainer, RunProbe, RunHook, RemoveLogs,
 	}
 }
 

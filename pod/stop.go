@@ -40,7 +40,7 @@ func (d *decision) stop(name string, c *ContainerMemo, o stopOrder) {
 // kill sends the signal that is due to a container that is being stopped.
 func (d *decision) kill(name string, c *ContainerMemo) {
 	s := c.Stop
-	if s == nil {
+	if s == nil || d.preStop(name, c) {
 		return
 	}
 	if !s.KillAt.After(d.now) {
@@ -120,7 +120,11 @@ func (d *decision) shorten(s *Stop) {
 	if del.At.After(from) && !del.At.After(d.now) {
 		from = del.At
 	}
-	s.KillAt = earlier(s.KillAt, from.Add(max(del.Grace, minGrace)))
+	limit := from.Add(max(del.Grace, minGrace))
+	if least := s.HookedAt.Add(minGrace); !s.HookedAt.IsZero() && limit.Before(least) {
+		limit = least
+	}
+	s.KillAt = earlier(s.KillAt, limit)
 }
 
 // discard gives up an attempt that never ran.

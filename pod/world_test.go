@@ -150,6 +150,10 @@ func (w *world) effect(a Action) (*Failure, *ProbeOutcome) {
 		seen.Sandboxes = slices.DeleteFunc(slices.Clone(seen.Sandboxes), func(s Sandbox) bool { return s.ID == a.ID })
 	case PullImage:
 		return w.pull(a.Pull.Ref), nil
+	case RunHook:
+		if c := w.find(a.Hook.ContainerID); c == nil || c.State != Running {
+			return &Failure{Kind: NotFound, Message: "it does not run"}, nil
+		}
 	case RunProbe:
 		text, bad := w.probes[a.Subject]
 		return nil, &ProbeOutcome{Healthy: !bad, Output: text}

@@ -74,7 +74,11 @@ func Fields() []Field {
 		{Path: "tolerations", Support: Meaningless, Note: "the node has no taints"},
 		{Path: "topologySpreadConstraints", Support: Meaningless, Note: "there is one node"},
 		{Path: "containers[].env[].valueFrom.fileKeyRef", Support: Refused},
-		{Path: "containers[].lifecycle", Support: Refused},
+		{Path: "containers[].lifecycle.postStart.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
+		{Path: "containers[].lifecycle.postStart.tcpSocket", Support: Refused, Note: "a kubelet has such a hook fail"},
+		{Path: "containers[].lifecycle.preStop.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
+		{Path: "containers[].lifecycle.preStop.tcpSocket", Support: Refused, Note: "a kubelet has such a hook fail"},
+		{Path: "containers[].lifecycle.stopSignal", Support: Refused},
 		{Path: "containers[].resizePolicy[].restartPolicy", Support: Refused, Fine: []string{"NotRequired"}},
 		{Path: "containers[].resources.claims", Support: Refused},
 		{Path: "containers[].resources.limits{}", Support: Refused, Note: "only cpu and memory"},
@@ -121,6 +125,16 @@ const honoured = `
 	securityContext.seccompProfile.type securityContext.supplementalGroups[]
 	securityContext.sysctls[].name securityContext.sysctls[].value
 
+	containers[].lifecycle.postStart.exec.command[] containers[].lifecycle.postStart.httpGet.host
+	containers[].lifecycle.postStart.httpGet.httpHeaders[].name
+	containers[].lifecycle.postStart.httpGet.httpHeaders[].value
+	containers[].lifecycle.postStart.httpGet.path containers[].lifecycle.postStart.httpGet.port
+	containers[].lifecycle.postStart.httpGet.scheme containers[].lifecycle.postStart.sleep.seconds
+	containers[].lifecycle.preStop.exec.command[] containers[].lifecycle.preStop.httpGet.host
+	containers[].lifecycle.preStop.httpGet.httpHeaders[].name
+	containers[].lifecycle.preStop.httpGet.httpHeaders[].value
+	containers[].lifecycle.preStop.httpGet.path containers[].lifecycle.preStop.httpGet.port
+	containers[].lifecycle.preStop.httpGet.scheme containers[].lifecycle.preStop.sleep.seconds
 	containers[].restartPolicy containers[].restartPolicyRules[].exitCodes.operator
 	containers[].restartPolicyRules[].exitCodes.values[]
 	containers[].args[] containers[].command[] containers[].image containers[].imagePullPolicy

@@ -144,6 +144,8 @@ func set(v reflect.Value, path []string, flag bool) {
 		v.SetMapIndex(reflect.ValueOf("example.com/key").Convert(v.Type().Key()), elem)
 	case v.Type() == reflect.TypeFor[resource.Quantity]():
 		v.Set(reflect.ValueOf(resource.MustParse("1")))
+	case v.Type() == reflect.TypeFor[intstr.IntOrString]():
+		v.Set(reflect.ValueOf(intstr.FromInt32(7)))
 	case v.Kind() == reflect.Struct:
 		setField(v, path, flag)
 	case v.Kind() == reflect.String:

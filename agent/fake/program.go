@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
@@ -202,6 +203,11 @@ func (c Containers) Exec(ctx context.Context, containerID string, cmd pod.ExecCo
 
 // Prober implements agent.Prober.
 type Prober struct{ s *Session }
+
+// Call implements agent.Caller: whoever is asked answers.
+func (p Prober) Call(ctx context.Context, _ string, _ *corev1.HTTPGetAction) error {
+	return p.s.effect(ctx, pod.RunHook, "", "", func() error { return nil })
+}
 
 // Probe implements agent.Prober.
 func (p Prober) Probe(ctx context.Context, cfg pod.ProbeConfig) (out pod.ProbeOutcome, err error) {

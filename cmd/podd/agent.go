@@ -39,6 +39,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Network:    p.network,
 		Logs:       p.logs,
 		Prober:     probe.New(),
+		Caller:     probe.NewCaller(),
 		Observer:   p.world(),
 		Host:       p.host,
 		Facts:      f.get,
