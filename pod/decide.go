@@ -64,9 +64,7 @@ type decision struct {
 }
 
 func newDecision(in Input) *decision {
-	if in.Node.BackOff == (BackOffPolicy{}) {
-		in.Node.BackOff = DefaultBackOff
-	}
+	in.Node.BackOff = backOffFor(in.Pod, in.Node.BackOff)
 	d := &decision{
 		in: in, now: in.Now, pod: in.Pod, m: in.Memo.clone(),
 		seen: map[string]*Container{}, taken: map[Subject]bool{}, wanted: map[string]bool{}, waiting: map[string]Trouble{},

@@ -61,7 +61,7 @@ func metaWarnings(obj metav1.Object) []string {
 	at := field.NewPath("metadata")
 	var out []string
 	for key := range obj.GetAnnotations() {
-		known := key == pod.LogMaxSizeAnnotation || key == pod.LogMaxFilesAnnotation
+		known := key == pod.LogMaxSizeAnnotation || key == pod.LogMaxFilesAnnotation || key == pod.MaxRestartPeriodAnnotation
 		if strings.HasPrefix(key, annotationPrefix) && !known {
 			out = append(out, fmt.Sprintf("%s: this podd does not know the annotation", at.Child("annotations").Key(key)))
 		}

@@ -54,6 +54,9 @@ func checkLogLimits(p *corev1.Pod) field.ErrorList {
 			}
 		}
 	}
+	if _, err := pod.MaxRestartPeriodOf(p); err != nil {
+		return field.ErrorList{field.Invalid(at.Key(pod.MaxRestartPeriodAnnotation), p.Annotations[pod.MaxRestartPeriodAnnotation], err.Error())}
+	}
 	return nil
 }
 

@@ -64,6 +64,7 @@ func (c Config) check() error {
 	wrong("image-credential-provider-config", absoluteIfSet(c.ProviderConfig))
 	wrong("image-credential-provider-bin-dir", absoluteIfSet(c.ProviderBinDir))
 	wrong("image-credential-provider-config", c.checkProviders())
+	wrong("max-container-restart-period", checkRestartPeriod(c.MaxRestart))
 	wrong("log-level", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	wrong("runtimes", checkRuntimes(c.Runtimes))
 	return errors.Join(errs...)
@@ -150,6 +151,11 @@ func checkTimeout(text string) error {
 		return fmt.Errorf("%q is less than a second", text)
 	}
 	return checkAge(text)
+}
+
+func checkRestartPeriod(text string) error {
+	_, err := pod.ParseRestartPeriod(text)
+	return err
 }
 
 // age is a duration that was checked.

@@ -44,6 +44,7 @@ type Config struct {
 	PodCIDR             string             `json:"pod-cidr"`
 	NodeName            string             `json:"node-name"`
 	MaxPods             int                `json:"max-pods"`
+	MaxRestart          string             `json:"max-container-restart-period"`
 	RegistryConfigDir   string             `json:"registry-config-dir"`
 	RegistryAuthFile    string             `json:"registry-auth-file"`
 	ProviderConfig      string             `json:"image-credential-provider-config"`
@@ -100,6 +101,7 @@ func defaultConfig() Config {
 		CNIConfDir:          "/etc/cni/net.d",
 		PodCIDR:             "10.88.0.0/16",
 		MaxPods:             110,
+		MaxRestart:          "5m",
 		LogLevel:            "info",
 		Runtimes:            map[string]Runtime{defaultRuntime: {Path: defaultRuntime}},
 	}
@@ -145,6 +147,7 @@ func keys() []key {
 		{"registry-auth-file", "Docker configuration file with the node's credentials (default <root>/config.json, else $HOME/.docker/config.json)", func(c *Config) any { return &c.RegistryAuthFile }},
 		{"image-credential-provider-config", "file or directory that configures credential provider plugins, as a kubelet's", func(c *Config) any { return &c.ProviderConfig }},
 		{"image-credential-provider-bin-dir", "directory of the credential provider plugins", func(c *Config) any { return &c.ProviderBinDir }},
+		{"max-container-restart-period", "how long podd waits at most before it tries again what failed, unless a pod's annotation podd.io/max-container-restart-period says otherwise", func(c *Config) any { return &c.MaxRestart }},
 		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 	}
 }

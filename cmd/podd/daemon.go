@@ -197,7 +197,7 @@ func (d *podd) await(ctx context.Context, socket string) error {
 // runAgent runs the agent, with the control endpoint in front of it, until ctx
 // ends or either fails.
 func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
-	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, log: d.log}
+	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, maxRestart: age(d.cfg.MaxRestart), log: d.log}
 	if err := f.refresh(ctx); err != nil {
 		return err
 	}

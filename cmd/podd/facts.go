@@ -20,8 +20,10 @@ const factsEvery = 15 * time.Second
 type facts struct {
 	host           *host.Host
 	seccompDefault bool
-	log            *zap.Logger
-	now            atomic.Pointer[pod.Node]
+	// maxRestart is how long podd waits at most before it tries again.
+	maxRestart time.Duration
+	log        *zap.Logger
+	now        atomic.Pointer[pod.Node]
 }
 
 // factsTime bounds one reading, in which containerd is asked for its version.
@@ -39,7 +41,7 @@ func (f *facts) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.now.Store(nodeFacts(node, resolvConf, f.seccompDefault))
+	f.now.Store(nodeFacts(node, resolvConf, f.seccompDefault, f.maxRestart))
 	return nil
 }
 
@@ -62,12 +64,13 @@ func (f *facts) keep(ctx context.Context) error {
 // get is for agent.Config.Facts, once refresh has succeeded.
 func (f *facts) get() pod.Node { return *f.now.Load() }
 
-func nodeFacts(node *corev1.Node, resolvConf string, seccompDefault bool) *pod.Node {
+func nodeFacts(node *corev1.Node, resolvConf string, seccompDefault bool, maxRestart time.Duration) *pod.Node {
 	out := &pod.Node{
 		Name:           node.Name,
 		ResolvConf:     resolvConf,
 		Allocatable:    node.Status.Allocatable,
 		SeccompDefault: seccompDefault,
+		BackOff:        pod.BackOffPolicy{Initial: pod.DefaultBackOff.Initial, Max: maxRestart},
 	}
 	for _, a := range node.Status.Addresses {
 		switch a.Type { //nolint:exhaustive // a decision knows no other
