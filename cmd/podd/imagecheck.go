@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -12,19 +13,31 @@ import (
 	"github.com/podd-io/podd/runtime"
 )
 
-// checkImages looks at every image after an unclean stop. Pods need not wait
-// for it: their images are looked at first when they are used.
+// checkAgain is how long podd waits before it looks at images again when it
+// could not.
+const checkAgain = 10 * time.Second
+
+// checkImages looks at every image after an unclean stop, until it could. Pods
+// need not wait for it: their images are looked at first when they are used; but
+// an image that takes longer than the making of a container may is looked at
+// here to the end.
 func (d *podd) checkImages(ctx context.Context, images runtime.Images) error {
 	d.log.Info("podd was not stopped in order: looking whether images are damaged on disk")
-	err := images.VerifyOnce(ctx)
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		d.log.Warn("could not look at all images; each is looked at when it is used", zap.Error(err))
-	default:
-		d.log.Info("all images were looked at")
+	for {
+		err := images.VerifyOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			d.log.Info("all images were looked at")
+			return nil
+		}
+		d.log.Warn("could not look at all images; it is tried again, and each is looked at when it is used", zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(checkAgain):
+		}
 	}
-	return nil
 }
 
 // imageFound counts an image that is not sound, and makes it an event. It may
