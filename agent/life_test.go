@@ -76,7 +76,7 @@ func TestProbesRestartAndUnready(t *testing.T) {
 		}))
 		r.untilReady("sick")
 		r.until("it is restarted", time.Minute, func() bool { return r.pod("sick").Status.ContainerStatuses[0].RestartCount == 1 })
-		if got := r.events("sick"); got["Unhealthy"] != 3 || got["Killing"] != 1 {
+		if got := r.events("sick"); got["Unhealthy"] != 1 || got["Killing"] != 1 {
 			t.Errorf("events = %v", got)
 		}
 	})

@@ -280,6 +280,8 @@ type Result struct {
 // ProbeOutcome is what a probe said.
 type ProbeOutcome struct {
 	Healthy bool
+	// Warning means that there is something to say although it is healthy.
+	Warning bool
 	// Output is for the event, at most 10 KiB as the kubelet caps it.
 	Output string
 }

@@ -159,47 +159,6 @@ func applyRemoval(m *Memo, r Result) {
 	}
 }
 
-// applyProbe counts an outcome. An outcome that could not be had is thrown
-// away, but for the event.
-func applyProbe(m *Memo, r Result) []Event {
-	cfg := r.Action.Probe
-	p, ok := m.Volatile.Probes[r.Action.Subject]
-	if !ok || p.ID != cfg.ContainerID {
-		return nil
-	}
-	p.Due = r.Started.Add(cfg.Period)
-	if tooEarly(m, r) {
-		m.Volatile.Probes[r.Action.Subject] = p
-		return nil
-	}
-	kind := probeWord(cfg.Kind)
-	var events []Event
-	switch {
-	case r.Probe == nil && r.Err != nil:
-		events = append(events, warning("Unhealthy", fmt.Sprintf(
-			"%s probe errored and resulted in unknown state: %s", kind, r.Err.Message), cfg.Container))
-	case r.Probe != nil && p.Run > 0 && p.Healthy == r.Probe.Healthy:
-		p.Run = min(p.Run+1, 1<<20)
-	case r.Probe != nil:
-		p.Healthy, p.Run = r.Probe.Healthy, 1
-	}
-	if r.Probe != nil && !r.Probe.Healthy {
-		events = append(events, warning("Unhealthy", fmt.Sprintf("%s probe failed: %s", kind, r.Probe.Output), cfg.Container))
-	}
-	m.Volatile.Probes[r.Action.Subject] = p
-	return events
-}
-
-// tooEarly says that a startup probe failed in the container's first period.
-// That failure does not count: Kubernetes promises failureThreshold times
-// periodSeconds to start up, and a kubelet's first probe comes only then.
-func tooEarly(m *Memo, r Result) bool {
-	cfg := r.Action.Probe
-	c := m.Durable.Containers[cfg.Container]
-	return cfg.Kind == Startup && r.Probe != nil && !r.Probe.Healthy &&
-		c != nil && r.Started.Before(c.StartedAt.Add(cfg.Period))
-}
-
 func applyVolume(m *Memo, r Result) []Event {
 	name := r.Action.Volume.Volume.Name
 	if r.Err == nil {

@@ -236,6 +236,10 @@ type ProbeMemo struct {
 	// before the first.
 	Healthy bool
 	Run     int
+	// Told is the last event said of it, empty once it does well, and ToldAt
+	// when that was.
+	Told   string
+	ToldAt time.Time
 }
 
 // Equal says whether two memos would be stored alike.

@@ -89,10 +89,9 @@ func (d *decision) schedule(spec *corev1.Container, c *ContainerMemo, kind Probe
 	}
 	cfg, err := d.probeConfig(spec, c, kind, p)
 	if err != nil {
-		m.Due = d.now.Add(probePeriod(p))
+		m.Due = d.now.Add(d.probePeriod(spec, kind, p))
 		d.m.Volatile.Probes[SubjectProbe(spec.Name, kind)] = m
-		d.tell("probe/"+spec.Name+"/"+string(kind), warning("Unhealthy", fmt.Sprintf(
-			"%s probe errored and resulted in unknown state: %s", probeWord(kind), err), spec.Name))
+		d.tell("probe/"+spec.Name+"/"+string(kind), probeErrored(probeWord(kind), "unknown", err.Error(), spec.Name))
 		d.wake(m.Due)
 		return
 	}
@@ -104,16 +103,17 @@ func (d *decision) schedule(spec *corev1.Container, c *ContainerMemo, kind Probe
 // so that not all pods' probes run at once.
 func (d *decision) probeMemo(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) ProbeMemo {
 	subject, id := SubjectProbe(spec.Name, kind), ID(d.pod.UID, spec.Name, c.Attempt)
-	delay := probeDelay(kind, p)
+	period := d.probePeriod(spec, kind, p)
+	delay := probeDelay(kind, p, period)
 	m, ok := d.m.Volatile.Probes[subject]
 	if !ok || m.ID != id {
 		m = ProbeMemo{ID: id, Due: c.StartedAt.Add(delay)}
-		if !ok && m.Due.Add(probePeriod(p)).Before(d.now) && d.in.Memo.Volatile.Probes == nil {
-			m.Due = d.now.Add(jitter(id+string(kind), probePeriod(p)))
+		if !ok && m.Due.Add(period).Before(d.now) && d.in.Memo.Volatile.Probes == nil {
+			m.Due = d.now.Add(jitter(id+string(kind), period))
 		}
 	}
 	// The clock may have been set back.
-	m.Due = earlier(m.Due, d.now.Add(max(delay, probePeriod(p))))
+	m.Due = earlier(m.Due, d.now.Add(max(delay, period)))
 	d.m.Volatile.Probes[subject] = m
 	return m
 }
@@ -122,10 +122,10 @@ func (d *decision) probeMemo(spec *corev1.Container, c *ContainerMemo, kind Prob
 // kubelet's first look at liveness comes a period after the start, and failure
 // thresholds are chosen with that in mind; startup and readiness are looked at
 // as soon as they may, since something waits for them.
-func probeDelay(kind ProbeKind, p *corev1.Probe) time.Duration {
+func probeDelay(kind ProbeKind, p *corev1.Probe, period time.Duration) time.Duration {
 	delay := time.Duration(p.InitialDelaySeconds) * time.Second
 	if kind == Liveness {
-		delay = max(delay, probePeriod(p))
+		delay = max(delay, period)
 	}
 	return delay
 }
@@ -137,16 +137,12 @@ func jitter(key string, span time.Duration) time.Duration {
 	return time.Duration(float64(span) * float64(h.Sum32()) / (1 << 32))
 }
 
-func probePeriod(p *corev1.Probe) time.Duration {
-	return time.Duration(max(p.PeriodSeconds, 1)) * time.Second
-}
-
 // probeConfig is one run with everything resolved.
 func (d *decision) probeConfig(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) (*ProbeConfig, error) {
 	cfg := &ProbeConfig{
 		Container: spec.Name, ContainerID: ID(d.pod.UID, spec.Name, c.Attempt), Kind: kind,
 		Handler: *p.ProbeHandler.DeepCopy(), Timeout: time.Duration(max(p.TimeoutSeconds, 1)) * time.Second,
-		Period: probePeriod(p), Pod: types.NamespacedName{Namespace: d.pod.Namespace, Name: d.pod.Name},
+		Period: d.probePeriod(spec, kind, p), Pod: types.NamespacedName{Namespace: d.pod.Namespace, Name: d.pod.Name},
 	}
 	if ips := d.podIPs(); len(ips) > 0 {
 		cfg.Host = ips[0]
@@ -193,5 +189,5 @@ func resolvePort(spec *corev1.Container, port intstr.IntOrString) (intstr.IntOrS
 			return intstr.FromInt32(p.ContainerPort), nil
 		}
 	}
-	return port, fmt.Errorf("couldn't find port: %v", port.StrVal)
+	return port, fmt.Errorf("port %q not found", port.StrVal)
 }

@@ -56,13 +56,21 @@ func checkUID(obj metav1.Object) field.ErrorList {
 // annotationPrefix is podd's own.
 const annotationPrefix = "podd.io/"
 
+// known says whether an annotation of podd's own does something.
+func known(key string) bool {
+	switch key {
+	case pod.LogMaxSizeAnnotation, pod.LogMaxFilesAnnotation, pod.MaxRestartPeriodAnnotation, pod.ProbePeriodAnnotation:
+		return true
+	}
+	return false
+}
+
 // metaWarnings tells what podd does not do about metadata.
 func metaWarnings(obj metav1.Object) []string {
 	at := field.NewPath("metadata")
 	var out []string
 	for key := range obj.GetAnnotations() {
-		known := key == pod.LogMaxSizeAnnotation || key == pod.LogMaxFilesAnnotation || key == pod.MaxRestartPeriodAnnotation
-		if strings.HasPrefix(key, annotationPrefix) && !known {
+		if strings.HasPrefix(key, annotationPrefix) && !known(key) {
 			out = append(out, fmt.Sprintf("%s: this podd does not know the annotation", at.Child("annotations").Key(key)))
 		}
 	}

@@ -41,7 +41,7 @@ func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
 		return Result{}, err
 	}
 	out.Warnings = slices.Compact(append(warnings, theirs...))
-	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), checkLogLimits(p), besides(refused, errs)))
+	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), checkLogLimits(p), checkProbePeriods(p), besides(refused, errs)))
 }
 
 // checkLogLimits: podd's own annotations are as strict as fields.
@@ -56,6 +56,14 @@ func checkLogLimits(p *corev1.Pod) field.ErrorList {
 	}
 	if _, err := pod.MaxRestartPeriodOf(p); err != nil {
 		return field.ErrorList{field.Invalid(at.Key(pod.MaxRestartPeriodAnnotation), p.Annotations[pod.MaxRestartPeriodAnnotation], err.Error())}
+	}
+	return nil
+}
+
+func checkProbePeriods(p *corev1.Pod) field.ErrorList {
+	if _, err := pod.ProbePeriods(p); err != nil {
+		at := field.NewPath("metadata", "annotations").Key(pod.ProbePeriodAnnotation)
+		return field.ErrorList{field.Invalid(at, p.Annotations[pod.ProbePeriodAnnotation], err.Error())}
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func Fields() []Field {
 		{Path: "containers[].securityContext.windowsOptions", Support: Refused},
 		{Path: "containers[].volumeDevices", Support: Refused},
 		{Path: "containers[].volumeMounts[].bindMountOptions", Support: Refused},
-		{Path: "probe.grpc", Support: Refused, Note: "only exec, httpGet and tcpSocket"},
+		{Path: "probe.grpc.mode", Support: Refused, Note: "only Plaintext", Fine: []string{"Plaintext"}},
 		{Path: "probe.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
 		{Path: "volumes[].configMap.defaultUser", Support: Refused},
 		{Path: "volumes[].configMap.items[].user", Support: Refused},
@@ -171,8 +171,8 @@ const honoured = `
 	containers[].volumeMounts[].recursiveReadOnly containers[].volumeMounts[].subPath
 	containers[].volumeMounts[].subPathExpr
 
-	probe.exec.command[] probe.failureThreshold probe.httpGet.host probe.httpGet.httpHeaders[].name
-	probe.httpGet.httpHeaders[].value probe.httpGet.path probe.httpGet.port probe.httpGet.scheme
+	probe.exec.command[] probe.failureThreshold probe.grpc.port probe.grpc.service probe.httpGet.host
+	probe.httpGet.httpHeaders[].name probe.httpGet.httpHeaders[].value probe.httpGet.path probe.httpGet.port probe.httpGet.scheme
 	probe.initialDelaySeconds probe.periodSeconds probe.successThreshold
 	probe.tcpSocket.host probe.tcpSocket.port probe.terminationGracePeriodSeconds probe.timeoutSeconds
 

@@ -1,4 +1,4 @@
-// Package probe runs network probes (HTTP, TCP) from the host to a pod, as a
+// Package probe runs network probes (HTTP, TCP, gRPC) from the host to a pod, as a
 // kubelet's prober does: the same requests, the same verdicts, the same words.
 //
 // cmd/podd imports it to hand it to the agent.

@@ -37,22 +37,35 @@ func transport() *http.Transport {
 	}
 }
 
-func (p *Prober) http(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
+// maxTries is the kubelet's: so often an answer that breaks off is asked for
+// again at once.
+const maxTries = 3
+
+func (p *Prober) http(ctx context.Context, cfg pod.ProbeConfig) (out pod.ProbeOutcome, err error) {
+	for range maxTries {
+		if out, err = p.get(ctx, cfg); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return out, err
+}
+
+func (p *Prober) get(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
 	req, err := request(ctx, cfg)
 	if err != nil {
-		return pod.ProbeOutcome{}, failure(pod.Permanent, cfg, err.Error())
+		return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Permanent, Message: err.Error()}
 	}
 	// The timeout is the client's, not the context's, for the words that people
 	// know: "Client.Timeout exceeded while awaiting headers".
 	client := http.Client{Transport: p.transport, Timeout: cfg.Timeout, CheckRedirect: sameHost}
 	resp, err := client.Do(req)
 	if err != nil {
-		return unhealthy(ctx, cfg, err)
+		return unhealthy(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return brokenBody(ctx, cfg, err)
+		return brokenBody(ctx, err)
 	}
 	return judge(resp, string(body)), nil
 }
@@ -60,11 +73,11 @@ func (p *Prober) http(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcom
 // brokenBody: a body that breaks off tells nothing, as in a kubelet. One that
 // doesn't come in time is a timeout, which timeoutSeconds promises to be a
 // failure.
-func brokenBody(ctx context.Context, cfg pod.ProbeConfig, err error) (pod.ProbeOutcome, error) {
+func brokenBody(ctx context.Context, err error) (pod.ProbeOutcome, error) {
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-		return unhealthy(ctx, cfg, err)
+		return unhealthy(ctx, err)
 	}
-	return pod.ProbeOutcome{}, failure(pod.Transient, cfg, "read the answer: "+err.Error())
+	return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Transient, Reason: pod.ProbeStateFailure, Message: err.Error()}
 }
 
 // judge: 200 to 399 is health. A redirect to another host was not followed and
@@ -74,7 +87,7 @@ func brokenBody(ctx context.Context, cfg pod.ProbeConfig, err error) (pod.ProbeO
 func judge(resp *http.Response, body string) pod.ProbeOutcome {
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return pod.ProbeOutcome{Healthy: true, Output: "Probe terminated redirects, Response body: " + body}
+		return pod.ProbeOutcome{Healthy: true, Warning: true, Output: "Probe terminated redirects, Response body: " + body}
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 		return pod.ProbeOutcome{Healthy: true, Output: body}
 	}

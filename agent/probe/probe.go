@@ -12,7 +12,7 @@ import (
 	"github.com/podd-io/podd/pod"
 )
 
-// Prober runs HTTP and TCP probes. It keeps no connection, and may be used by
+// Prober runs HTTP, TCP and gRPC probes. It keeps no connection, and may be used by
 // many goroutines.
 type Prober struct{ transport *http.Transport }
 
@@ -29,20 +29,17 @@ func (p *Prober) Probe(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutco
 		return p.http(ctx, cfg)
 	case cfg.Handler.TCPSocket != nil:
 		return tcp(ctx, cfg)
+	case cfg.Handler.GRPC != nil:
+		return health(ctx, cfg)
 	}
-	return pod.ProbeOutcome{}, failure(pod.Permanent, cfg, "it has no handler that runs from the host")
-}
-
-// failure says why a probe told nothing.
-func failure(kind pod.FailureKind, cfg pod.ProbeConfig, why string) error {
-	return &pod.Failure{Kind: kind, Message: fmt.Sprintf("%s probe of container %q: %s", cfg.Kind, cfg.Container, why)}
+	return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("missing probe handler for %s:%s", cfg.Pod, cfg.Container)}
 }
 
 // unhealthy is the outcome of a probe that got no answer. When that is so
 // because the caller gave up, it is none.
-func unhealthy(ctx context.Context, cfg pod.ProbeConfig, err error) (pod.ProbeOutcome, error) {
+func unhealthy(ctx context.Context, err error) (pod.ProbeOutcome, error) {
 	if ctx.Err() != nil {
-		return pod.ProbeOutcome{}, failure(pod.Transient, cfg, err.Error())
+		return pod.ProbeOutcome{}, &pod.Failure{Kind: pod.Transient, Message: err.Error()}
 	}
 	return pod.ProbeOutcome{Output: err.Error()}, nil
 }
@@ -75,7 +72,7 @@ func tcp(ctx context.Context, cfg pod.ProbeConfig) (pod.ProbeOutcome, error) {
 	}
 	conn, err := dialer(cfg.Timeout).DialContext(ctx, "tcp", address(host, h.Port.IntValue()))
 	if err != nil {
-		return unhealthy(ctx, cfg, err)
+		return unhealthy(ctx, err)
 	}
 	_ = conn.Close() // it stood: that is all that was asked
 	return pod.ProbeOutcome{Healthy: true}, nil

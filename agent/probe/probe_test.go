@@ -11,10 +11,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/podd-io/podd/agent/probe"
@@ -104,19 +106,19 @@ func TestHTTP(t *testing.T) {
 		"/ok":         {Healthy: true, Output: "fine"},
 		"/edge":       {Healthy: true},
 		"/empty":      {Healthy: true},
-		"/unmodified": {Healthy: true, Output: "Probe terminated redirects, Response body: "},
+		"/unmodified": {Healthy: true, Warning: true, Output: "Probe terminated redirects, Response body: "},
 		"/gone":       {Output: "HTTP probe failed with statuscode: 400"},
 		"/bad":        {Output: "HTTP probe failed with statuscode: 500"},
 		"/nowhere":    {Output: "HTTP probe failed with statuscode: 404"},
 		"/big":        {Healthy: true, Output: strings.Repeat("x", 10<<10)},
 		"/here":       {Output: "HTTP probe failed with statuscode: 500"},
-		"/away":       {Healthy: true, Output: "Probe terminated redirects, Response body: <a href=\"http://elsewhere.invalid/\">Found</a>.\n\n"},
+		"/away":       {Healthy: true, Warning: true, Output: "Probe terminated redirects, Response body: <a href=\"http://elsewhere.invalid/\">Found</a>.\n\n"},
 		"/loop":       {Output: `Get "/loop": stopped after 10 redirects`},
 		"/reset":      {Output: `Get "` + s.URL + `/reset": `},
 	} {
 		got := run(t, config(t, s.URL, path))
 		exact := path != "/reset"
-		if got.Healthy != want.Healthy || exact && got.Output != want.Output || !strings.HasPrefix(got.Output, want.Output) {
+		if got.Healthy != want.Healthy || got.Warning != want.Warning || exact && got.Output != want.Output || !strings.HasPrefix(got.Output, want.Output) {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}
@@ -148,12 +150,56 @@ func TestHTTPTimeout(t *testing.T) {
 }
 
 func TestHTTPAnswerThatBreaksOffTellsNothing(t *testing.T) {
-	s := httptest.NewServer(server())
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 5 {
+			text("whole")(w, r)
+			return
+		}
+		halfway(w, r)
+	}))
 	defer s.Close()
-	_, err := probe.New().Probe(t.Context(), config(t, s.URL, "/halfway"))
+	_, err := probe.New().Probe(t.Context(), config(t, s.URL, "/"))
+	want := pod.Failure{Kind: pod.Transient, Reason: pod.ProbeStateFailure, Message: "unexpected EOF"}
 	var f *pod.Failure
-	if !errors.As(err, &f) || f.Kind != pod.Transient || !strings.Contains(f.Message, "unexpected EOF") {
+	if !errors.As(err, &f) || *f != want || asked.Load() != 3 {
+		t.Errorf("after %d tries: %v", asked.Load(), err)
+	}
+	if got := run(t, config(t, s.URL, "/")); got.Output != "whole" || asked.Load() != 6 {
+		t.Errorf("the third try: %+v", got)
+	}
+}
+
+func TestHTTPRequestThatCannotBeMade(t *testing.T) {
+	cfg := config(t, "http://127.0.0.1:1", "/")
+	cfg.Handler.HTTPGet.Scheme = "a b"
+	_, err := probe.New().Probe(t.Context(), cfg)
+	var f *pod.Failure
+	if !errors.As(err, &f) || f.Kind != pod.Permanent || f.Reason != "" || !strings.HasPrefix(f.Message, `parse "a%20b://`) && !strings.HasPrefix(f.Message, `parse "a b://`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestHTTPConnectionsAreNotKept: each probe dials anew, so that it asks whether
+// the pod can be reached now.
+func TestHTTPConnectionsAreNotKept(t *testing.T) {
+	var made atomic.Int32
+	s := httptest.NewUnstartedServer(server())
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	p := probe.New()
+	for range 3 {
+		if out, err := p.Probe(t.Context(), config(t, s.URL, "/ok")); err != nil || !out.Healthy {
+			t.Errorf("%+v, %v", out, err)
+		}
+	}
+	if made.Load() != 3 {
+		t.Errorf("%d connections for 3 probes", made.Load())
 	}
 }
 
@@ -256,9 +302,9 @@ func TestTCP(t *testing.T) {
 }
 
 func TestNothingToRun(t *testing.T) {
-	_, err := probe.New().Probe(t.Context(), pod.ProbeConfig{Container: "web", Kind: pod.Readiness})
+	_, err := probe.New().Probe(t.Context(), pod.ProbeConfig{Container: "web", Pod: types.NamespacedName{Namespace: "default", Name: "p"}})
 	var f *pod.Failure
-	if !errors.As(err, &f) || f.Kind != pod.Permanent || !strings.Contains(f.Message, `"web"`) {
+	if !errors.As(err, &f) || f.Kind != pod.Permanent || f.Message != "missing probe handler for default/p:web" {
 		t.Errorf("%v", err)
 	}
 }
@@ -281,6 +327,11 @@ func TestNoGoroutineStays(t *testing.T) {
 	}
 	s.Close()
 	tlsServer.Close()
+	goroutinesBackTo(t, before)
+}
+
+func goroutinesBackTo(t *testing.T, before int) {
+	t.Helper()
 	for wait := time.Millisecond; runtime.NumGoroutine() > before; wait *= 2 {
 		if wait > 5*time.Second {
 			all := make([]byte, 1<<20)
