@@ -37,6 +37,8 @@ func (c Config) Address() string { return filepath.Join(c.RunDir, "containerd.so
 // LogFile is what containerd writes its own log to.
 func (c Config) LogFile() string { return filepath.Join(c.RunDir, "containerd.log") }
 
+func (c Config) stateDir() string { return filepath.Join(c.RunDir, "state") }
+
 func (c Config) configFile() string { return filepath.Join(c.RunDir, "config.toml") }
 
 // Check tells what is wrong with the configuration.
@@ -114,7 +116,7 @@ disabled_plugins = %s
 
 [plugins."io.containerd.gc.v1.scheduler"]
   startup_delay = "10s"
-`, quote(c.Root), quote(filepath.Join(c.RunDir, "state")), array(required()), array(unused()), quote(c.Address()))
+`, quote(c.Root), quote(c.stateDir()), array(required()), array(unused()), quote(c.Address()))
 }
 
 // array makes a TOML array of strings, one a line.

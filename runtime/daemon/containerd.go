@@ -176,6 +176,9 @@ func (c *Containerd) start(ctx context.Context) (*process, error) {
 	if err := c.mend(); err != nil {
 		return nil, err
 	}
+	if err := c.sweep(); err != nil {
+		c.cfg.Log.Warn("what an earlier containerd left of tasks could not be removed", zap.Error(err))
+	}
 	p, err := c.spawn()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.cfg.Bundle.Containerd, err)

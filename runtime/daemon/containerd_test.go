@@ -269,9 +269,17 @@ func TestStaleFilesAreNoObstacle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Such a directory a containerd leaves that is killed while it removes a task.
+	hidden := filepath.Join(cfg.stateDir(), "io.containerd.runtime.v2.task", "default", ".removed")
+	if err := os.MkdirAll(filepath.Join(hidden, "rootfs"), 0o711); err != nil {
+		t.Fatal(err)
+	}
 	c, _ := run(t, cfg)
 	if !c.Answers() {
 		t.Error("it does not answer")
+	}
+	if _, err := os.Stat(hidden); err == nil {
+		t.Error("what was being removed is still there")
 	}
 }
 

@@ -51,6 +51,20 @@ func (c *Containerd) mend() error {
 	return nil
 }
 
+// sweep removes what a containerd that was killed left of tasks it was removing:
+// it renames their directories to hidden ones first, and passes those by when it
+// starts. It is called while containerd does not run.
+func (c *Containerd) sweep() error {
+	var errs []error
+	for _, dir := range []string{c.cfg.Root, c.cfg.stateDir()} {
+		left, _ := filepath.Glob(filepath.Join(dir, "io.containerd.runtime.v2.task", "*", ".?*")) // the pattern is well-formed
+		for _, path := range left {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // lockTime is how long a database that somebody has open is waited for.
 const lockTime = time.Second
 

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"bytes"
+	"strings"
 	"time"
 )
 
@@ -38,4 +39,37 @@ func parse(line []byte) (e entry, ok bool) {
 		e.text = bytes.TrimSuffix(e.text, []byte{'\n'})
 	}
 	return e, true
+}
+
+// ending is what a torn line lacks to be an entry: those who read the files take
+// nothing else. One that broke off before its text becomes an empty piece, to
+// which what follows belongs. What no entry begins with only ends.
+func ending(torn []byte, now time.Time) []byte {
+	out := remainder(torn, now)
+	if _, ok := parse(append(bytes.Clone(torn), out...)); !ok {
+		return []byte{'\n'}
+	}
+	return []byte(out)
+}
+
+func remainder(torn []byte, now time.Time) string {
+	const text, tag, stream = "\n", " P \n", " stdout P \n"
+	parts := strings.SplitN(string(torn), " ", 4)
+	last := parts[len(parts)-1]
+	switch {
+	case len(parts) == 4:
+		return text
+	case len(parts) == 3 && last != "":
+		return " " + text
+	case len(parts) == 3:
+		return tag[1:]
+	case len(parts) == 2 && strings.HasPrefix("stdout", last):
+		return "stdout"[len(last):] + tag
+	case len(parts) == 2 && strings.HasPrefix("stderr", last):
+		return "stderr"[len(last):] + tag
+	case strings.HasSuffix(last, "Z"):
+		return stream
+	}
+	stamp := now.Format("2006-01-02T15:04:05.000000000Z")
+	return stamp[min(len(last), len(stamp)-1):] + stream
 }

@@ -56,6 +56,27 @@ func read(t *testing.T, logs *logfile.Logs, opts pod.LogOptions) string {
 	return out.String()
 }
 
+var criLine = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z (stdout|stderr) ([PF]) (.*)$`)
+
+// write goes on with the log as a new podd does.
+func write(t *testing.T, logs *logfile.Logs, text string) {
+	t.Helper()
+	w := open(t, logs, pod.LogLimits{})
+	defer w.Close()
+	if err := w.Copy("stdout", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func raw(t *testing.T, logs *logfile.Logs) string {
+	t.Helper()
+	text, err := os.ReadFile(logs.Path(web, "app", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func ptr(n int64) *int64 { return &n }
 
 func TestReading(t *testing.T) {
@@ -89,6 +110,39 @@ func TestReading(t *testing.T) {
 				t.Errorf("read %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestATornLineIsEnded: wherever a line broke off, what stays is an entry, and
+// what is written next is whole.
+func TestATornLineIsEnded(t *testing.T) {
+	const whole = "2026-01-02T03:04:05.123456789Z stdout F one\n"
+	for _, torn := range []string{
+		"2026-01-02T03:04:06.123456789Z stdout F fi", "2026-01-02T03:04:06.1Z stderr P fi", "2026-01-02T03:04:06Z stdout F first",
+	} {
+		for cut := 1; cut <= len(torn); cut++ {
+			logs, _, _ := newLogs(t)
+			place(t, logs, whole+torn[:cut])
+			write(t, logs, "next\n")
+			for line := range strings.Lines(raw(t, logs)) {
+				if !criLine.MatchString(strings.TrimSuffix(line, "\n")) {
+					t.Errorf("%q: %q is left", torn[:cut], line)
+				}
+			}
+			if got := read(t, logs, pod.LogOptions{}); !strings.HasPrefix(got, "one\n") || !strings.HasSuffix(got, "next\n") {
+				t.Errorf("%q: read %q", torn[:cut], got)
+			}
+		}
+	}
+}
+
+// TestWhatIsNoLine is ended, and no more.
+func TestWhatIsNoLine(t *testing.T) {
+	logs, _, _ := newLogs(t)
+	place(t, logs, "\x00\x00\x00")
+	write(t, logs, "next\n")
+	if text := raw(t, logs); !strings.HasPrefix(text, "\x00\x00\x00\n2") {
+		t.Errorf("%q", text)
 	}
 }
 
@@ -161,10 +215,9 @@ func TestTwoStreamsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	format := regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z (stdout|stderr) ([PF]) (.*)$`)
 	out := map[string]string{}
 	for line := range strings.Lines(string(text)) {
-		m := format.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		m := criLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 		if m == nil || len(m[4]) > 16<<10 {
 			t.Fatalf("not the CRI format: %.80q", line)
 		}
@@ -215,22 +268,6 @@ func (b *broken) Read(p []byte) (int, error) {
 	n := copy(p, b.text)
 	b.text = b.text[n:]
 	return n, nil
-}
-
-func TestATornLineIsEnded(t *testing.T) {
-	logs, _, _ := newLogs(t)
-	place(t, logs, "2026-01-02T03:04:05Z stdout F whole\n2026-01-0")
-	w, err := logs.Open(logs.Path(web, "app", 0), pod.LogLimits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Copy("stdout", strings.NewReader("next\n")); err != nil {
-		t.Fatal(err)
-	}
-	if got := read(t, logs, pod.LogOptions{}); got != "whole\nnext\n" {
-		t.Errorf("read %q", got)
-	}
 }
 
 // TestAFullDisk: the container's output goes on being read, and when there is

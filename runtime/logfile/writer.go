@@ -37,8 +37,8 @@ type Writer struct {
 	// seq is that of the last rotation; guarded by mu.
 	seq int
 	buf []byte // guarded by mu; reused
-	// torn means that a failed write left a line without its end; guarded by mu.
-	torn bool
+	// torn is the line that a failed write left without its end; guarded by mu.
+	torn []byte
 	// lost counts the bytes of output that could not be written since failing,
 	// which is zero while all is well; guarded by mu.
 	lost    int
@@ -74,7 +74,7 @@ func Open(path string, limits pod.LogLimits, turn chan struct{}, warns func(erro
 	}
 	w := &Writer{
 		path: path, limits: limits, file: f, size: size, seq: newest(all), open: map[string]bool{},
-		unended: unended(last), torn: len(last) > 0 && last[len(last)-1] != '\n',
+		unended: unended(last), torn: lastLine(last),
 	}
 	w.keeper = &housekeeper{path: path, keep: limits.MaxFiles - 1, turn: turn, warns: warns, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	w.keeper.wake <- struct{}{} // something may be left to do
@@ -111,6 +111,9 @@ func lastLines(f *os.File) (text []byte, size int64, err error) {
 	_, err = f.ReadAt(text, size-int64(len(text)))
 	return text, size, err
 }
+
+// lastLine is what follows the last newline: nothing, if no line was torn.
+func lastLine(text []byte) []byte { return text[bytes.LastIndexByte(text, '\n')+1:] }
 
 func unended(text []byte) map[string]bool {
 	out := map[string]bool{}
@@ -156,10 +159,10 @@ func (w *Writer) write(stream string, data []byte) error {
 	full := w.rotateIfFull()
 	output := len(data)
 	w.buf = w.buf[:0]
-	if w.torn {
-		w.buf = append(w.buf, '\n')
-	}
 	now := time.Now().UTC()
+	if len(w.torn) > 0 {
+		w.buf = append(w.buf, ending(w.torn, now)...)
+	}
 	for len(data) > 0 {
 		text, rest, whole := bytes.Cut(data, []byte{'\n'})
 		w.buf = appendEntry(w.buf, now, stream, whole, text)
@@ -167,7 +170,7 @@ func (w *Writer) write(stream string, data []byte) error {
 	}
 	n, err := w.file.Write(w.buf)
 	if n > 0 {
-		w.torn = w.buf[n-1] != '\n'
+		w.torn = bytes.Clone(lastLine(w.buf[:n]))
 	}
 	w.size += int64(n)
 	w.account(output, now, err)
@@ -209,7 +212,7 @@ const longLine = readSize
 // Between the two no line is lost or doubled: whoever reads the old file to its
 // end finds the next by its number. Failing, it goes on in the old file.
 func (w *Writer) rotateIfFull() error {
-	if w.size < w.limits.MaxSize || w.size < w.limits.MaxSize+longLine && (w.torn || w.open["stdout"] || w.open["stderr"]) {
+	if w.size < w.limits.MaxSize || w.size < w.limits.MaxSize+longLine && (len(w.torn) > 0 || w.open["stdout"] || w.open["stderr"]) {
 		return nil
 	}
 	next, err := w.rotate()
@@ -217,7 +220,7 @@ func (w *Writer) rotateIfFull() error {
 		return fmt.Errorf("rotate log: %w", err)
 	}
 	w.file.Close()
-	w.file, w.size, w.torn = next, 0, false
+	w.file, w.size, w.torn = next, 0, nil
 	w.seq++
 	select {
 	case w.keeper.wake <- struct{}{}:
