@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"metrics":         {"agent", "pod", "api/..."},
 	"systemd":         {},
 	"cmd/podd":        {"..."},
-	"cmd/podctl/...":  {"api/...", "cmd/podctl/..."},
+	"cmd/podctl/...":  {"api/...", "cmd/podctl/...", "pod"}, // pod for the order in which pods end
 	"integration/...": {"..."},
 	"examples/...":    {"integration/...", "api/..."},
 }

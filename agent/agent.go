@@ -38,6 +38,7 @@ type Config struct {
 	Caller     Caller
 	Observer   Observer
 	Host       Host
+	Conditions Conditions
 	// Facts are what decisions may know about the host; asked often.
 	Facts func() pod.Node
 	// Record is told of every finished action.

@@ -52,6 +52,9 @@ func (a *Agent) Apply(ctx context.Context, wants []Want, opts ApplyOptions) ([]A
 	var out []Applied
 	err := a.keeper.do(ctx, func() error {
 		plans, err := a.plan(wants, opts)
+		if err == nil {
+			err = a.checkCycles(plans)
+		}
 		if err != nil {
 			return err
 		}
@@ -194,6 +197,7 @@ func (a *Agent) carryThrough(plans []plan) error {
 		if e.Key.Kind == KindPod {
 			a.employ(e, remembered{}) // changes nothing if it has a worker
 			a.hint(e.Object.GetUID())
+			a.wakeNeighbours(e.Pod())
 		} else {
 			a.wakeReferrers(e.Key.Kind, e.Key.Namespace, e.Key.Name)
 		}

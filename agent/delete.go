@@ -96,6 +96,7 @@ func (a *Agent) end(e *Entry, opts DeleteOptions) (Object, error) {
 		return nil, err
 	}
 	a.hint(next.Object.GetUID())
+	a.wakeNeighbours(next.Pod())
 	return next.Object, nil
 }
 

@@ -145,6 +145,13 @@ type Observer interface {
 	Hints(ctx context.Context, hint func(types.UID)) error
 }
 
+// Conditions tell how the host stands to what pods wait for before they start.
+type Conditions interface {
+	// Stands is asked often, and answers at once. What can't be found out is not
+	// met, and the detail says why.
+	Stands(ctx context.Context, c pod.StartCondition) pod.Standing
+}
+
 // Host tells about the machine.
 type Host interface {
 	Node(ctx context.Context) (*corev1.Node, error)

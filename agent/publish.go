@@ -36,6 +36,7 @@ func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatu
 		}
 		if !sameStatus(e.Pod().Status, status) {
 			a.keeper.replace(withStatus(e, status))
+			a.wakeNeighbours(e.Pod())
 		}
 		return nil
 	})
@@ -67,6 +68,7 @@ func (a *Agent) remove(ctx context.Context, key pod.Key) error {
 				return err
 			}
 			delete(a.seats, key.UID)
+			a.wakeNeighbours(e.Pod())
 			return nil
 		}
 		obj, err := decodeStored(KindPod, e.Next.Object)
@@ -81,6 +83,7 @@ func (a *Agent) remove(ctx context.Context, key pod.Key) error {
 			return err
 		}
 		delete(a.seats, key.UID)
+		a.wakeNeighbours(next.Pod())
 		a.employ(next, remembered{})
 		return nil
 	})

@@ -137,7 +137,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 	return agent.Config{
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
-		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(),
+		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Collected: func(string, string) {},
 		Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge},

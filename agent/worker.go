@@ -107,7 +107,7 @@ func (w *worker) step(ctx context.Context) time.Duration {
 	now := time.Now()
 	out := pod.Decide(pod.Input{
 		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.cfg.Facts(),
-		Refs:     refs(w.a.Snapshot(), p),
+		Refs:     w.refs(ctx, p),
 		InFlight: slices.Sorted(maps.Keys(w.flight)),
 		DropLogs: w.dropLogs,
 	})
@@ -125,6 +125,15 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		return w.leave(ctx)
 	}
 	return w.until(out.Wake)
+}
+
+// refs are what the pod refers to, other pods and the host among it.
+func (w *worker) refs(ctx context.Context, p *corev1.Pod) pod.Refs {
+	snap := w.a.Snapshot()
+	out := refs(snap, p)
+	out.Standings = w.a.standings(ctx, snap, pod.Held(p, w.memo))
+	out.EndFirst = endFirst(snap, p)
+	return out
 }
 
 func (w *worker) until(wake time.Time) time.Duration {

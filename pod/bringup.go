@@ -9,7 +9,7 @@ import (
 
 // bringUp wants what is missing between the pod and its running containers.
 func (d *decision) bringUp() {
-	if !d.ground() {
+	if d.holding != "" || !d.ground() {
 		return
 	}
 	up := d.network()

@@ -14,7 +14,7 @@ import (
 func ownCondition(t corev1.PodConditionType) bool {
 	switch t {
 	case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady,
-		corev1.ContainersReady, corev1.PodScheduled:
+		corev1.ContainersReady, corev1.PodScheduled, StartConditionsMet:
 		return true
 	}
 	return false
@@ -51,6 +51,9 @@ func (d *decision) conditions(st *corev1.PodStatus) {
 	own := []corev1.PodCondition{
 		d.readyToStart(), initialized(d.pod, st), podReady(d.pod, st, d.m.Durable.Conditions),
 		containersReady(d.pod, st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+	}
+	if c, ok := d.startCondition(); ok {
+		own = append([]corev1.PodCondition{c}, own...)
 	}
 	if d.m.Durable.Rejected != nil {
 		own = own[len(own)-1:]

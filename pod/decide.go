@@ -60,6 +60,8 @@ type decision struct {
 	wanted map[string]bool
 	// waiting is why a container does not run, for its status.
 	waiting map[string]Trouble
+	// holding is what keeps the pod from starting.
+	holding string
 	out     Output
 }
 
@@ -82,7 +84,7 @@ func (d *decision) act() {
 	case d.goingDown():
 		d.tearDown()
 	case d.m.Durable.Sandbox.Lost && !d.resetSandbox():
-	case d.finished(): // with its sandbox
+	case d.finished(), d.gaveUpWaiting(): // with its sandbox, or before it had one
 		d.tearDown()
 	default:
 		d.bringUp()

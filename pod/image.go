@@ -13,7 +13,8 @@ import (
 // image says whether the image for the next attempt is here, and wants it
 // pulled if it is not.
 func (d *decision) image(spec *corev1.Container, c *ContainerMemo) bool {
-	_, here := d.in.Seen.Images[spec.Image]
+	img, here := d.in.Seen.Images[spec.Image]
+	here = here && (img.Imported || !d.fetching(spec))
 	pulled := d.m.Volatile.Fresh[spec.Name] == spec.Image
 	always := spec.ImagePullPolicy == corev1.PullAlways
 	switch {
@@ -30,6 +31,12 @@ func (d *decision) image(spec *corev1.Container, c *ContainerMemo) bool {
 		d.pull(spec)
 	}
 	return false
+}
+
+// fetching says whether the pull for a container is under way. The image may be
+// seen a moment before the pull has told of its end, which is what counts.
+func (d *decision) fetching(spec *corev1.Container) bool {
+	return d.inFlight(SubjectImage(spec.Image)) && slices.Contains(d.m.Volatile.Pulling[spec.Image], spec.Name)
 }
 
 // neverPull says that an image is missing that may not be pulled. Whoever

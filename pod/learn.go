@@ -41,6 +41,10 @@ func (d *decision) mendClock() {
 	}
 	m.Sandbox.BackOff.At = earlier(m.Sandbox.BackOff.At, d.now)
 	m.Sandbox.NotBefore = earlier(m.Sandbox.NotBefore, d.now.Add(d.in.Node.BackOff.Max))
+	if m.Gate != nil {
+		m.Gate.Since = earlier(m.Gate.Since, d.now)
+	}
+	m.Turn = earlier(m.Turn, d.now)
 	for _, c := range m.Containers {
 		d.mendContainerClock(c)
 	}
@@ -63,6 +67,13 @@ func (d *decision) mendContainerClock(c *ContainerMemo) {
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

@@ -31,8 +31,14 @@ type Durable struct {
 	// Verdict is set once the pod was ended, for good, before its containers
 	// would have.
 	Verdict *Verdict `json:"verdict,omitempty"`
+	// Gate is how the wait for its start conditions does, if it has any.
+	Gate *Gate `json:"gate,omitempty"`
 	// Deleting is set once the wish to delete was seen.
 	Deleting bool `json:"deleting,omitempty"`
+	// Waited is set once its end waited for other pods', and Turn is when its own
+	// turn came then.
+	Waited bool      `json:"waited,omitempty"`
+	Turn   time.Time `json:"turn,omitzero"`
 	// Phase is the last one published. Succeeded and Failed stay.
 	Phase corev1.PodPhase `json:"phase,omitempty"`
 	// Conditions are the last ones published, with those of others among them.
@@ -256,6 +262,10 @@ func (d Durable) Equal(o Durable) bool {
 func (m Memo) clone() Memo {
 	d, v := &m.Durable, &m.Volatile
 	d.Conditions = slices.Clone(d.Conditions)
+	if d.Gate != nil {
+		gate := *d.Gate
+		d.Gate = &gate
+	}
 	d.Containers = cloneMap(d.Containers)
 	for name, c := range d.Containers {
 		dup := *c

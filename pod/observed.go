@@ -95,6 +95,8 @@ type Image struct {
 	User string
 	// StopSignal is the image's own, 0 for none.
 	StopSignal syscall.Signal
+	// Imported: it came from an archive, whatever a pull may do.
+	Imported bool
 }
 
 // StoredImage is an image in the store, for people.

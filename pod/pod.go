@@ -73,6 +73,12 @@ type Refs struct {
 	Secrets    map[string]*corev1.Secret
 	// Priority is that of the pod's class; 0 when it names none that there is.
 	Priority int32
+	// Standings are how the start conditions of a held pod stand, by their
+	// String; one that is absent is not met.
+	Standings map[string]Standing
+	// EndFirst are the pods, by namespace/name, that start after this one, are
+	// being deleted, and still run.
+	EndFirst []string
 }
 
 // Node is what a decision may know about the host. It rarely changes.

@@ -57,6 +57,10 @@ func drawPod(t *rapid.T) *corev1.Pod {
 		seconds := rapid.Int64Range(1, 3000).Draw(t, "deadlineSeconds")
 		p.Spec.ActiveDeadlineSeconds = &seconds
 	}
+	p.Annotations = rapid.SampledFrom([]map[string]string{
+		nil, nil, nil, {StartAfterAnnotation: "path/a"}, {StartAfterAnnotation: "path/a;timeout=50s"},
+		{StartAfterAnnotation: "path/a;timeout=50s;then=start"},
+	}).Draw(t, "startAfter")
 	p.Spec.HostNetwork = rapid.Float64Range(0, 1).Draw(t, "hostNetwork") < 0.2
 	if rapid.Bool().Draw(t, "volume") {
 		p.Spec.Volumes = []corev1.Volume{
@@ -132,6 +136,12 @@ func drawRefs(t *rapid.T) Refs {
 	}
 	if rapid.Bool().Draw(t, "secret") {
 		r.Secrets = map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}}
+	}
+	if rapid.Bool().Draw(t, "standing") {
+		r.Standings = map[string]Standing{"path/a": {Met: true}}
+	}
+	if rapid.Float64Range(0, 1).Draw(t, "others") < 0.2 {
+		r.EndFirst = []string{"default/other"}
 	}
 	return r
 }
@@ -387,6 +397,7 @@ func (l *life) calm() {
 	w.in.Refs = Refs{
 		ConfigMaps: map[string]*corev1.ConfigMap{"cm": {Data: map[string]string{"k": "v"}}},
 		Secrets:    map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}},
+		Standings:  map[string]Standing{"path/a": {Met: true}},
 	}
 	for range 6 {
 		w.advance(6 * time.Minute)

@@ -41,6 +41,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print into t
 //	stubborn C            it does not end on TERM; on-term C CODE: so it does
 //	update FILE           another pod.yaml
 //	delete 30s [force], reject REASON TEXT, condition TYPE STATUS
+//	standing COND met|HOW how a start condition stands; end-first [POD...] are
+//	                      the pods that have to end first
 //	orphan                the object and the memo are gone; forget: the memo
 //	status, conditions, config C, sandbox, volume V, probes
 //	                      print more
@@ -212,6 +214,10 @@ func (s *scenario) happen(name string, args []string) {
 		w.in.Memo = WithCondition(w.in.Memo, w.now, corev1.PodCondition{
 			Type: corev1.PodConditionType(arg(0)), Status: corev1.ConditionStatus(arg(1)),
 		})
+	case "standing":
+		s.standing(arg(0), rest(1))
+	case "end-first":
+		w.in.Refs.EndFirst = args
 	case "forget":
 		w.in.Memo = Memo{}
 	case "orphan":
@@ -220,6 +226,16 @@ func (s *scenario) happen(name string, args []string) {
 	default:
 		s.show(name, arg(0))
 	}
+}
+
+func (s *scenario) standing(condition, how string) {
+	c, err := parseStartCondition(condition, "default")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	standings := cloneMap(s.w.in.Refs.Standings)
+	standings[c.String()] = Standing{Met: how == "met", Detail: how}
+	s.w.in.Refs.Standings = standings
 }
 
 func (s *scenario) show(name, arg string) {

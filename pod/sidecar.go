@@ -68,7 +68,7 @@ func (d *decision) needed(name string) bool {
 func (d *decision) remaining(grace time.Duration) time.Duration {
 	from := d.now
 	if del := d.in.Deleted; del != nil {
-		from = del.At
+		from = later(del.At, d.m.Durable.Turn)
 	} else if v := d.m.Durable.Verdict; v != nil {
 		from = v.At
 	}

@@ -139,7 +139,7 @@ func (d *decision) discard(name string, c *ContainerMemo) {
 // tearDown takes a pod apart. Its logs and its object go only with a deletion.
 func (d *decision) tearDown() {
 	seen := &d.in.Seen
-	if !d.stopAll() || !d.removeSandbox() {
+	if d.letsOthersEnd() || !d.stopAll() || !d.removeSandbox() {
 		return
 	}
 	if (seen.Files || len(seen.Volumes) > 0) && !d.inFlight(SubjectVolume("")) {

@@ -112,6 +112,7 @@ func (c *Client) observeImages(ctx context.Context, refs []string) (map[string]p
 		if err != nil {
 			return nil, Failure(err, "")
 		}
+		known.Imported = img.Labels()[labelImported] != ""
 		out[ref] = known
 	}
 	return out, nil

@@ -8,8 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"github.com/podd-io/podd/pod"
 )
 
 // validName gives an object whose name is to be generated a stand-in for it,
@@ -51,18 +49,6 @@ func checkUID(obj metav1.Object) field.ErrorList {
 		return field.ErrorList{field.Invalid(field.NewPath("metadata", "uid"), uid, strings.Join(msgs, "; "))}
 	}
 	return nil
-}
-
-// annotationPrefix is podd's own.
-const annotationPrefix = "podd.io/"
-
-// known says whether an annotation of podd's own does something.
-func known(key string) bool {
-	switch key {
-	case pod.LogMaxSizeAnnotation, pod.LogMaxFilesAnnotation, pod.MaxRestartPeriodAnnotation, pod.ProbePeriodAnnotation:
-		return true
-	}
-	return false
 }
 
 // metaWarnings tells what podd does not do about metadata.

@@ -13,8 +13,6 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/pod"
 	k8sv1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	corevalidation "k8s.io/kubernetes/pkg/apis/core/validation"
-
-	"github.com/podd-io/podd/pod"
 )
 
 func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
@@ -41,31 +39,7 @@ func (a *Admitter) admitPod(raw []byte, old runtime.Object) (Result, error) {
 		return Result{}, err
 	}
 	out.Warnings = slices.Compact(append(warnings, theirs...))
-	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), checkLogLimits(p), checkProbePeriods(p), besides(refused, errs)))
-}
-
-// checkLogLimits: podd's own annotations are as strict as fields.
-func checkLogLimits(p *corev1.Pod) field.ErrorList {
-	at := field.NewPath("metadata", "annotations")
-	for _, list := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
-		for _, c := range list {
-			if _, err := pod.LogLimitsOf(p, c.Name); err != nil {
-				return field.ErrorList{field.Invalid(at, p.Annotations, err.Error())}
-			}
-		}
-	}
-	if _, err := pod.MaxRestartPeriodOf(p); err != nil {
-		return field.ErrorList{field.Invalid(at.Key(pod.MaxRestartPeriodAnnotation), p.Annotations[pod.MaxRestartPeriodAnnotation], err.Error())}
-	}
-	return nil
-}
-
-func checkProbePeriods(p *corev1.Pod) field.ErrorList {
-	if _, err := pod.ProbePeriods(p); err != nil {
-		at := field.NewPath("metadata", "annotations").Key(pod.ProbePeriodAnnotation)
-		return field.ErrorList{field.Invalid(at, p.Annotations[pod.ProbePeriodAnnotation], err.Error())}
-	}
-	return nil
+	return out, invalid("Pod", p.Name, slices.Concat(refused, checkUID(p), checkAnnotations(p), besides(refused, errs)))
 }
 
 // besides are the errors that are not about what is refused anyway.

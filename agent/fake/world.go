@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,8 @@ type World struct {
 	reboots  int
 	wrong    []string
 	node     *corev1.Node
+	// standings are how start conditions stand.
+	standings map[string]pod.Standing
 	// imageDisk and logDisk are how full the disks are; of no size until Fill.
 	imageDisk, logDisk pod.FileSystem
 }
@@ -62,7 +65,7 @@ func New() *World {
 	return &World{
 		images: map[string]*Image{}, registry: map[string]*Image{}, pods: map[types.UID]*remains{}, ears: map[*ear]bool{},
 		faults: func(Op) Fault { return Fault{} }, latency: func(pod.Kind) time.Duration { return 0 },
-		busy: map[string]Op{}, node: newNode(),
+		busy: map[string]Op{}, node: newNode(), standings: map[string]pod.Standing{},
 	}
 }
 
@@ -242,4 +245,19 @@ func (w *World) Volumes(uid types.UID) map[string]string {
 		return maps.Clone(r.volumes)
 	}
 	return nil
+}
+
+// Meet says from now on how a start condition stands; none of those that
+// nobody said anything of is met.
+func (w *World) Meet(condition string, s pod.Standing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.standings[condition] = s
+}
+
+// Stands implements agent.Conditions.
+func (w *World) Stands(_ context.Context, c pod.StartCondition) pod.Standing {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.standings[c.String()]
 }

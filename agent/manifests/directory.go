@@ -139,7 +139,7 @@ func (d *Directory) reconcile(ctx context.Context) time.Duration {
 	delete(d.said, d.path)
 	p := decide(files, d.target.Snapshot().From(isSource), d.applied)
 	st := Status{Broken: len(p.broken), Waiting: len(p.waiting), Applied: len(files) - len(p.broken) - len(p.waiting)}
-	for _, e := range p.remove {
+	for _, e := range inStopOrder(p.remove) {
 		d.remove(ctx, e)
 	}
 	for _, f := range p.apply {
@@ -158,6 +158,25 @@ func (d *Directory) reconcile(ctx context.Context) time.Duration {
 		return later // what stands in the way may go
 	}
 	return rescan
+}
+
+// inStopOrder puts pods before what they start after, and all else behind them.
+func inStopOrder(entries []*agent.Entry) []*agent.Entry {
+	var pods []*corev1.Pod
+	var others []*agent.Entry
+	of := map[*corev1.Pod]*agent.Entry{}
+	for _, e := range entries {
+		if e.Key.Kind == agent.KindPod {
+			pods, of[e.Pod()] = append(pods, e.Pod()), e
+		} else {
+			others = append(others, e)
+		}
+	}
+	var out []*agent.Entry
+	for _, p := range pod.StopOrder(pods) {
+		out = append(out, of[p])
+	}
+	return append(out, others...)
 }
 
 func (d *Directory) remove(ctx context.Context, e *agent.Entry) {

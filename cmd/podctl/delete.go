@@ -101,7 +101,7 @@ func (f *deleteFlags) run(ctx context.Context, s *session) error {
 		fmt.Fprintln(s.out, "No resources found")
 		return nil
 	}
-	deleted, wrong := f.deleteAll(ctx, s, c, refs)
+	deleted, wrong := f.deleteAll(ctx, s, c, inStopOrder(ctx, c, refs))
 	if f.wait {
 		p := s.waitAtMost(f.timeout)
 		if f.timeout == 0 {

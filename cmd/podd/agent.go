@@ -13,7 +13,9 @@ import (
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
+	"github.com/podd-io/podd/runtime/host"
 	"github.com/podd-io/podd/runtime/offline"
+	"github.com/podd-io/podd/systemd"
 )
 
 // agentConfig hands the agent everything it works with.
@@ -42,6 +44,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Caller:     probe.NewCaller(),
 		Observer:   p.world(),
 		Host:       p.host,
+		Conditions: host.Conditions{Unit: systemd.ActiveState},
 		Facts:      f.get,
 		Record: func(kind pod.Kind, took time.Duration, err error) {
 			d.actions.Done(string(kind), took, err != nil)
