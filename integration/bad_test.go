@@ -21,7 +21,7 @@ func TestBadManifestsAreRefused(t *testing.T) {
 		"repeated key":       {head + ctr + ctr, "containers"},
 		"no containers":      {head + "  restartPolicy: Always\n", "spec.containers"},
 		"impossible value":   {head + "  restartPolicy: Sometimes\n" + ctr, "spec.restartPolicy"},
-		"not supported":      {head + "  containers: [{name: c, image: busybox, lifecycle: {preStop: {tcpSocket: {port: 1}}}}]\n", "not supported yet: spec.containers[0].lifecycle"},
+		"not supported":      {head + "  containers: [{name: c, image: busybox, volumeDevices: [{name: v, devicePath: /d}]}]\n", "not supported yet: spec.containers[0].volumeDevices"},
 		"unsupported volume": {head + "  volumes: [{name: v, nfs: {server: s, path: /}}]\n" + ctr, "not supported yet: spec.volumes[0].nfs"},
 		"unknown kind":       {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n", "Deployment"},
 		"service":            {"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 1}]}\n", "podd-kube"},

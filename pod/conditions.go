@@ -14,7 +14,7 @@ import (
 func ownCondition(t corev1.PodConditionType) bool {
 	switch t {
 	case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady,
-		corev1.ContainersReady, corev1.PodScheduled, StartConditionsMet:
+		corev1.ContainersReady, corev1.PodScheduled, corev1.AllContainersRestarting, StartConditionsMet:
 		return true
 	}
 	return false
@@ -57,6 +57,9 @@ func (d *decision) conditions(st *corev1.PodStatus) {
 	}
 	if d.m.Durable.Rejected != nil {
 		own = own[len(own)-1:]
+	}
+	if c, ok := d.restartAllCondition(); ok {
+		own = append(own, c)
 	}
 	for _, c := range own {
 		c.ObservedGeneration = d.pod.Generation

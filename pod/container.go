@@ -50,7 +50,7 @@ func (d *decision) create(spec *corev1.Container, c *ContainerMemo, up bool) {
 
 func (d *decision) noteImage(spec *corev1.Container, c *ContainerMemo) {
 	img := d.in.Seen.Images[spec.Image]
-	c.Image, c.ImageID, c.StopSignal = spec.Image, img.ID, int(img.StopSignal)
+	c.Image, c.ImageID, c.StopSignal = spec.Image, img.ID, int(stopSignalFor(spec, img))
 }
 
 // proceed creates what is allocated and starts what is created.

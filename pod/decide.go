@@ -86,6 +86,7 @@ func (d *decision) act() {
 	case d.m.Durable.Sandbox.Lost && !d.resetSandbox():
 	case d.finished(), d.gaveUpWaiting(): // with its sandbox, or before it had one
 		d.tearDown()
+	case d.restartingAll():
 	default:
 		d.bringUp()
 		d.watch()

@@ -150,6 +150,7 @@ func (d *decision) ended(c *ContainerMemo, exit *Exit) {
 		exit.Again = c.Stop.Again
 	}
 	exit.FinishedAt = earlier(exit.FinishedAt, d.now)
+	exit.HookFailed = c.PostStartFailed
 	c.Stage, c.Exit = StageExited, exit
 	c.Stop, c.Failed, c.StartFailed, c.Discard = nil, nil, false, false
 	c.Started, c.Ready = false, false

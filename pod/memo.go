@@ -35,6 +35,8 @@ type Durable struct {
 	Gate *Gate `json:"gate,omitempty"`
 	// Deleting is set once the wish to delete was seen.
 	Deleting bool `json:"deleting,omitempty"`
+	// RestartAll is the last restart of all containers, by one's exit.
+	RestartAll *RestartAll `json:"restartAll,omitempty"`
 	// Waited is set once its end waited for other pods', and Turn is when its own
 	// turn came then.
 	Waited bool      `json:"waited,omitempty"`
@@ -132,7 +134,7 @@ type ContainerMemo struct {
 	// Image and ImageID are what it is made from.
 	Image   string `json:"image,omitempty"`
 	ImageID string `json:"imageID,omitempty"`
-	// StopSignal is the image's own, 0 for TERM.
+	// StopSignal is its own, or the image's, 0 for TERM.
 	StopSignal int       `json:"stopSignal,omitempty"`
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	// Discard means that what was created of this attempt is to be removed
@@ -189,6 +191,8 @@ type Exit struct {
 	// StartedAt is zero for an attempt that never ran.
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt"`
+	// HookFailed means that it was ended since its postStart hook failed.
+	HookFailed bool `json:"hookFailed,omitempty"`
 	// Again means that it is restarted whatever the policy says.
 	Again bool `json:"again,omitempty"`
 }

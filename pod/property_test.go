@@ -95,6 +95,7 @@ func drawContainer(t *rapid.T, name string, probes bool) corev1.Container {
 			LocalObjectReference: corev1.LocalObjectReference{Name: "secret"}, Key: "k",
 		}}}}
 	}
+	drawRestarts(t, &c)
 	if probes {
 		c.StartupProbe = drawProbe(t, "startup")
 		c.LivenessProbe = drawProbe(t, "liveness")
@@ -102,6 +103,28 @@ func drawContainer(t *rapid.T, name string, probes bool) corev1.Container {
 		c.Lifecycle = drawLifecycle(t)
 	}
 	return c
+}
+
+// drawRestarts gives a container a policy of its own, with a rule at times.
+func drawRestarts(t *rapid.T, c *corev1.Container) {
+	if rapid.Float64Range(0, 1).Draw(t, "ownPolicy") > 0.3 {
+		return
+	}
+	policy := rapid.SampledFrom([]corev1.ContainerRestartPolicy{
+		corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure,
+	}).Draw(t, "containerPolicy")
+	c.RestartPolicy = &policy
+	action := rapid.SampledFrom([]corev1.ContainerRestartRuleAction{
+		"", corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers,
+	}).Draw(t, "action")
+	on := rapid.SampledFrom([]corev1.ContainerRestartRuleOnExitCodes{
+		{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{1}},
+		{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{137, 143}},
+		{Operator: corev1.ContainerRestartRuleOnExitCodesOpNotIn, Values: []int32{0}}, // success is for good
+	}).Draw(t, "codes")
+	if action != "" {
+		c.RestartPolicyRules = []corev1.ContainerRestartRule{{Action: action, ExitCodes: &on}}
+	}
 }
 
 func drawLifecycle(t *rapid.T) *corev1.Lifecycle {

@@ -80,14 +80,21 @@ func (d *decision) shouldRestart(spec *corev1.Container, exit *Exit) bool {
 // containerRestarts goes by the container's own rules, the first that fits, then
 // by its own policy, then by the pod's. Source: KEP-5307.
 func containerRestarts(p *corev1.Pod, spec *corev1.Container, code int32) bool {
-	for _, rule := range spec.RestartPolicyRules {
-		on := rule.ExitCodes
-		if rule.Action == corev1.ContainerRestartRuleActionRestart && on != nil &&
-			slices.Contains(on.Values, code) == (on.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn) {
-			return true
-		}
+	if ruleFor(spec, code) != nil {
+		return true // both actions restart it
 	}
 	return policyRestarts(policyOf(p, spec), code)
+}
+
+// ruleFor is the first of a container's rules that fits an exit code, or nil.
+func ruleFor(spec *corev1.Container, code int32) *corev1.ContainerRestartRule {
+	for i, rule := range spec.RestartPolicyRules {
+		on := rule.ExitCodes
+		if on != nil && slices.Contains(on.Values, code) == (on.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn) {
+			return &spec.RestartPolicyRules[i]
+		}
+	}
+	return nil
 }
 
 func policyOf(p *corev1.Pod, spec *corev1.Container) corev1.RestartPolicy {
@@ -123,7 +130,7 @@ func Restarts(p *corev1.Pod, container string, code int32) bool {
 // restart moves an ended container on to its next attempt, if its policy says
 // so and its back-off is over.
 func (d *decision) restart(spec *corev1.Container, c *ContainerMemo) {
-	if d.rerun(spec.Name, c) {
+	if d.rerun(spec.Name, c) && !d.m.Durable.RestartAll.is(spec.Name, c) {
 		nextAttempt(c)
 		return
 	}
@@ -156,10 +163,12 @@ func nextAttempt(c *ContainerMemo) {
 // crashLoop says that a container waits for its restart.
 func (d *decision) crashLoop(name string, c *ContainerMemo, due time.Time) {
 	d.wake(due)
-	if flip := c.Exit.FinishedAt.Add(settle); c.Exit.Reason == reasonStartError && flip.After(d.now) {
-		d.wake(flip)
-		d.waiting[name] = Trouble{Reason: "RunContainerError", Message: c.Exit.Message}
-		return
+	if flip := c.Exit.FinishedAt.Add(settle); flip.After(d.now) {
+		if failed, ok := c.Exit.startFailed(); ok {
+			d.wake(flip)
+			d.waiting[name] = failed
+			return
+		}
 	}
 	desc := podDesc(d.pod)
 	d.waiting[name] = Trouble{
@@ -168,4 +177,15 @@ func (d *decision) crashLoop(name string, c *ContainerMemo, due time.Time) {
 	}
 	about, text := "restart/"+name, fmt.Sprintf("Back-off restarting failed container %s in pod %s", name, desc)
 	d.tell(about, Event{Type: corev1.EventTypeWarning, Reason: "BackOff", Message: text, Container: name})
+}
+
+// startFailed is what a status shows first of an attempt that did not come up.
+func (e *Exit) startFailed() (t Trouble, ok bool) {
+	switch {
+	case e.Reason == reasonStartError:
+		return Trouble{Reason: "RunContainerError", Message: e.Message}, true
+	case e.HookFailed:
+		return Trouble{Reason: "PostStartHookError", Message: "PostStartHook failed"}, true
+	}
+	return Trouble{}, false
 }

@@ -110,7 +110,7 @@ func (d *decision) containerStatus(spec *corev1.Container) corev1.ContainerStatu
 	started := d.started(spec, c)
 	cs := corev1.ContainerStatus{
 		Name: spec.Name, Image: spec.Image, Started: &started, RestartCount: int32(c.Attempt),
-		State: d.containerState(spec.Name, c), VolumeMounts: mountStatuses(spec),
+		State: d.containerState(spec.Name, c), VolumeMounts: mountStatuses(spec), StopSignal: lifecycleOf(spec).StopSignal,
 	}
 	if c.Last != nil {
 		cs.LastTerminationState.Terminated = d.terminated(spec.Name, c.Last)

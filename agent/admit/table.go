@@ -75,15 +75,13 @@ func Fields() []Field {
 		{Path: "topologySpreadConstraints", Support: Meaningless, Note: "there is one node"},
 		{Path: "containers[].env[].valueFrom.fileKeyRef", Support: Refused},
 		{Path: "containers[].lifecycle.postStart.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
-		{Path: "containers[].lifecycle.postStart.tcpSocket", Support: Refused, Note: "a kubelet has such a hook fail"},
+		{Path: "containers[].lifecycle.postStart.tcpSocket", Support: Meaningless, Note: "such a hook fails, as with a kubelet"},
 		{Path: "containers[].lifecycle.preStop.httpGet.protocol", Support: Refused, Fine: []string{"HTTP1"}},
-		{Path: "containers[].lifecycle.preStop.tcpSocket", Support: Refused, Note: "a kubelet has such a hook fail"},
-		{Path: "containers[].lifecycle.stopSignal", Support: Refused},
+		{Path: "containers[].lifecycle.preStop.tcpSocket", Support: Meaningless, Note: "such a hook fails, as with a kubelet"},
 		{Path: "containers[].resizePolicy[].restartPolicy", Support: Refused, Fine: []string{"NotRequired"}},
 		{Path: "containers[].resources.claims", Support: Refused},
 		{Path: "containers[].resources.limits{}", Support: Refused, Note: "only cpu and memory"},
 		{Path: "containers[].resources.requests{}", Support: Refused, Note: "only cpu and memory"},
-		{Path: "containers[].restartPolicyRules[].action", Support: Refused, Note: "only Restart", Fine: []string{"Restart"}},
 		{Path: "containers[].securityContext.seLinuxOptions", Support: Refused},
 		{Path: "containers[].securityContext.windowsOptions", Support: Refused},
 		{Path: "containers[].volumeDevices", Support: Refused},
@@ -135,7 +133,8 @@ const honoured = `
 	containers[].lifecycle.preStop.httpGet.httpHeaders[].value
 	containers[].lifecycle.preStop.httpGet.path containers[].lifecycle.preStop.httpGet.port
 	containers[].lifecycle.preStop.httpGet.scheme containers[].lifecycle.preStop.sleep.seconds
-	containers[].restartPolicy containers[].restartPolicyRules[].exitCodes.operator
+	containers[].lifecycle.stopSignal
+	containers[].restartPolicy containers[].restartPolicyRules[].action containers[].restartPolicyRules[].exitCodes.operator
 	containers[].restartPolicyRules[].exitCodes.values[]
 	containers[].args[] containers[].command[] containers[].image containers[].imagePullPolicy
 	containers[].name containers[].stdin containers[].stdinOnce containers[].terminationMessagePath
