@@ -190,10 +190,7 @@ func failureOf(err error) *pod.Failure {
 // imageRefs are the images that a pod's containers start from.
 func imageRefs(p *corev1.Pod) []string {
 	var refs []string
-	for _, c := range p.Spec.InitContainers {
-		refs = append(refs, c.Image)
-	}
-	for _, c := range p.Spec.Containers {
+	for _, c := range pod.Containers(p) {
 		refs = append(refs, c.Image)
 	}
 	return refs

@@ -101,6 +101,9 @@ func fieldPath(p *corev1.Pod, container string) string {
 	if slices.ContainsFunc(p.Spec.InitContainers, isIt) {
 		return fmt.Sprintf("spec.initContainers{%s}", container)
 	}
+	if slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return c.Name == container }) {
+		return fmt.Sprintf("spec.ephemeralContainers{%s}", container)
+	}
 	return fmt.Sprintf("spec.containers{%s}", container)
 }
 

@@ -25,16 +25,13 @@ func references(p *corev1.Pod) map[reference]bool {
 	for _, s := range p.Spec.ImagePullSecrets {
 		out[reference{KindSecret, s.Name}] = true
 	}
-	for _, c := range p.Spec.InitContainers {
-		addEnvReferences(out, c)
-	}
-	for _, c := range p.Spec.Containers {
+	for _, c := range pod.Containers(p) {
 		addEnvReferences(out, c)
 	}
 	return out
 }
 
-func addEnvReferences(out map[reference]bool, c corev1.Container) {
+func addEnvReferences(out map[reference]bool, c *corev1.Container) {
 	for _, from := range c.EnvFrom {
 		if from.ConfigMapRef != nil {
 			out[reference{KindConfigMap, from.ConfigMapRef.Name}] = true

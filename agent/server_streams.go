@@ -10,6 +10,7 @@ import (
 
 	"github.com/podd-io/podd/agent/store"
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
+	"github.com/podd-io/podd/pod"
 )
 
 // streams serves podd.v1.Streams.
@@ -80,11 +81,9 @@ func (s *streams) running(ref *poddv1.PodRef, container string) (*corev1.Pod, *c
 }
 
 func containerSpec(p *corev1.Pod, name string) *corev1.Container {
-	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-		for i := range list {
-			if list[i].Name == name {
-				return &list[i]
-			}
+	for _, c := range pod.Containers(p) {
+		if c.Name == name {
+			return c
 		}
 	}
 	return nil
@@ -92,16 +91,16 @@ func containerSpec(p *corev1.Pod, name string) *corev1.Container {
 
 func containerNames(p *corev1.Pod) []string {
 	var names []string
-	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-		for _, c := range list {
-			names = append(names, c.Name)
-		}
+	for _, c := range pod.Containers(p) {
+		names = append(names, c.Name)
 	}
 	return names
 }
 
 func containerStatus(p *corev1.Pod, name string) *corev1.ContainerStatus {
-	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+	for _, list := range [][]corev1.ContainerStatus{
+		p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses,
+	} {
 		for i := range list {
 			if list[i].Name == name {
 				return &list[i]

@@ -214,6 +214,9 @@ type ContainerConfig struct {
 	Attempt   int
 	ID        string
 	SandboxID string
+	// TargetID is the container whose process namespace it shares; empty for
+	// what the pod says.
+	TargetID string
 	// ImageID is the image as Observed.Images tells it.
 	ImageID string
 	// Command and Args are expanded; empty means the image's own.

@@ -14,6 +14,7 @@ func (d *decision) bringUp() {
 	}
 	up := d.network()
 	up = d.sandbox() && up
+	d.runEphemerals(up)
 	for _, spec := range d.turn() {
 		d.run(spec, up)
 		if d.holdsUp(spec) {
@@ -26,7 +27,7 @@ func (d *decision) bringUp() {
 // one away, but what exists may not be what is remembered.
 func (d *decision) evict() {
 	for _, name := range d.names() {
-		if findContainer(d.pod, name) != nil {
+		if findContainer(d.pod, name) != nil || ephemeral(d.pod, name) != nil {
 			continue
 		}
 		c := d.container(name)

@@ -75,6 +75,9 @@ func (d *decision) proceed(spec *corev1.Container, c *ContainerMemo, up bool) {
 	case seen == nil:
 		d.noteImage(spec, c)
 		d.wantContainer(CreateContainer, cfg)
+	case seen.TargetID != cfg.TargetID:
+		c.Discard = true
+		d.remove(seen.ID, spec.Name, c.Attempt, "its target was started anew")
 	default:
 		d.wantContainer(StartContainer, cfg)
 	}
@@ -104,6 +107,10 @@ func (d *decision) config(spec *corev1.Container, c *ContainerMemo) (*ContainerC
 	if err == nil {
 		err = checkNonRoot(d.pod, spec, img.User)
 	}
+	target := ""
+	if err == nil {
+		target, err = d.target(spec.Name)
+	}
 	if err != nil {
 		d.waiting[spec.Name] = Trouble{Reason: "CreateContainerConfigError", Message: err.Error()}
 		d.tell(about, Event{
@@ -120,7 +127,7 @@ func (d *decision) config(spec *corev1.Container, c *ContainerMemo) (*ContainerC
 	vars := lookup(env)
 	return &ContainerConfig{
 		Pod: d.pod, Container: spec, Attempt: c.Attempt, ID: ID(d.pod.UID, spec.Name, c.Attempt),
-		SandboxID: d.sandboxID(), ImageID: imageID,
+		SandboxID: d.sandboxID(), TargetID: target, ImageID: imageID,
 		Command: expandAll(spec.Command, vars), Args: expandAll(spec.Args, vars), Env: env,
 		Hostname: hostname, Domain: domain, PodIPs: d.podIPs(),
 		SeccompDefault: d.in.Node.SeccompDefault, OOMScoreAdj: oomScoreAdj(d.pod, spec, d.in.Node),

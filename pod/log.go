@@ -108,5 +108,5 @@ func annotated(p *corev1.Pod, key, container string) (string, error) {
 
 func hasContainer(p *corev1.Pod, name string) bool {
 	named := func(c corev1.Container) bool { return c.Name == name }
-	return slices.ContainsFunc(p.Spec.Containers, named) || slices.ContainsFunc(p.Spec.InitContainers, named)
+	return slices.ContainsFunc(p.Spec.Containers, named) || slices.ContainsFunc(p.Spec.InitContainers, named) || ephemeral(p, name) != nil
 }

@@ -71,6 +71,8 @@ type Container struct {
 	Attempt   int
 	State     State
 	SandboxID string
+	// TargetID is the container whose process namespace it was made to share.
+	TargetID string
 	// Image is the reference it was made from; ImageID what it led to then.
 	Image, ImageID string
 	CreatedAt      time.Time

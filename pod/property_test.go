@@ -198,8 +198,10 @@ func (l *life) step() {
 		w.in.Refs = drawRefs(t)
 	case n < 86:
 		w.now = w.now.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "jump")) * time.Hour)
-	case n < 90:
+	case n < 88:
 		l.newImage()
+	case n < 90:
+		l.debug()
 	case n < 94:
 		l.turnProbe()
 	case n < 97:
@@ -380,6 +382,19 @@ func (l *life) newImage() {
 	p := l.w.in.Pod.DeepCopy()
 	c := &p.Spec.Containers[rapid.IntRange(0, len(p.Spec.Containers)-1).Draw(l.t, "which")]
 	c.Image = rapid.SampledFrom([]string{"a:1", "b:1", "c:1"}).Draw(l.t, "image")
+	p.Generation++
+	l.w.in.Pod = p
+}
+
+// debug adds an ephemeral container.
+func (l *life) debug() {
+	p := l.w.in.Pod.DeepCopy()
+	name := fmt.Sprintf("debug%d", len(p.Spec.EphemeralContainers))
+	c := corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon(drawContainer(l.t, name, false))}
+	if rapid.Bool().Draw(l.t, "target") {
+		c.TargetContainerName = "app0"
+	}
+	p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, c)
 	p.Generation++
 	l.w.in.Pod = p
 }

@@ -318,7 +318,7 @@ func (s *scenario) summary() {
 			text += " ready"
 		}
 	}
-	for _, cs := range append(slices.Clone(st.InitContainerStatuses), st.ContainerStatuses...) {
+	for _, cs := range slices.Concat(st.InitContainerStatuses, st.ContainerStatuses, st.EphemeralContainerStatuses) {
 		text += "\n| " + containerSummary(cs)
 	}
 	if s.w.last.Gone {
@@ -485,18 +485,15 @@ func setDefaults(p *corev1.Pod) {
 		grace := int64(corev1.DefaultTerminationGracePeriodSeconds)
 		p.Spec.TerminationGracePeriodSeconds = &grace
 	}
-	for _, list := range [...][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-		for i := range list {
-			c := &list[i]
-			if c.Image == "" {
-				c.Image = "busybox:1"
-			}
-			if c.ImagePullPolicy == "" {
-				c.ImagePullPolicy = corev1.PullIfNotPresent
-			}
-			for _, probe := range [...]*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
-				probeDefaults(probe)
-			}
+	for _, c := range Containers(p) {
+		if c.Image == "" {
+			c.Image = "busybox:1"
+		}
+		if c.ImagePullPolicy == "" {
+			c.ImagePullPolicy = corev1.PullIfNotPresent
+		}
+		for _, probe := range [...]*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+			probeDefaults(probe)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (d *decision) appsBegun() bool {
 func (c *ContainerMemo) runs() bool { return c.Stage == StageRunning || c.Stage == StageCreating }
 
 // needed says whether a sidecar has to go on while the pod is ended, since what
-// was started after it has not ended yet.
+// was started after it has not ended yet. Nobody's debugging is a reason.
 func (d *decision) needed(name string) bool {
 	all := sidecars(d.pod)
 	i := slices.IndexFunc(all, func(spec *corev1.Container) bool { return spec.Name == name })
@@ -56,7 +56,7 @@ func (d *decision) needed(name string) bool {
 		later[spec.Name] = true
 	}
 	for other, c := range d.m.Durable.Containers {
-		if !later[other] && c.runs() {
+		if !later[other] && c.runs() && ephemeral(d.pod, other) == nil {
 			return true
 		}
 	}

@@ -89,9 +89,12 @@ func (d *decision) containerStatuses(st *corev1.PodStatus) {
 		cs.Ready = d.ready(spec)
 		st.ContainerStatuses = append(st.ContainerStatuses, cs)
 	}
-	slices.SortFunc(st.ContainerStatuses, func(a, b corev1.ContainerStatus) int {
-		return strings.Compare(a.Name, b.Name)
-	})
+	sortStatuses(st.ContainerStatuses)
+	st.EphemeralContainerStatuses = d.ephemeralStatuses()
+}
+
+func sortStatuses(all []corev1.ContainerStatus) {
+	slices.SortFunc(all, func(a, b corev1.ContainerStatus) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // ready says whether a container counts as ready. In a pod that is going down

@@ -199,7 +199,7 @@ func (w *world) containerEffect(a Action) *Failure {
 		}
 		seen.Containers = append(slices.Clone(seen.Containers), Container{
 			ID: cfg.ID, Name: cfg.Container.Name, Attempt: cfg.Attempt, State: Created, SandboxID: cfg.SandboxID,
-			Image: cfg.Container.Image, ImageID: cfg.ImageID, CreatedAt: w.now,
+			TargetID: cfg.TargetID, Image: cfg.Container.Image, ImageID: cfg.ImageID, CreatedAt: w.now,
 		})
 	case StartContainer:
 		return w.start(a)
@@ -230,8 +230,20 @@ func (w *world) start(a Action) *Failure {
 	if len(w.in.Seen.Sandboxes) == 0 {
 		w.fail("%s started without a sandbox", c.Name)
 	}
+	w.checkEphemeral(c)
 	w.edit(c.ID, func(c *Container) { c.State, c.StartedAt = Running, w.now })
 	return nil
+}
+
+// checkEphemeral: an ephemeral container has one attempt, and starts only beside
+// the target that it was made for, unless that ended a moment ago.
+func (w *world) checkEphemeral(c *Container) {
+	if ephemeral(w.in.Pod, c.Name) != nil && c.Attempt != 0 {
+		w.fail("%s is started again", c.Name)
+	}
+	if target, _ := (&decision{in: w.in, pod: w.in.Pod, m: w.in.Memo}).target(c.Name); target != "" && target != c.TargetID {
+		w.fail("%s is started beside another attempt of its target than it was made for", c.Name)
+	}
 }
 
 func (w *world) signal(s *SignalConfig) {

@@ -143,6 +143,9 @@ func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
 		LabelStdin:         strconv.FormatBool(cfg.Container.Stdin),
 		LabelTTY:           strconv.FormatBool(cfg.Container.TTY),
 	})
+	if cfg.TargetID != "" {
+		l[LabelTargetID] = cfg.TargetID
+	}
 	if log.limits.MaxSize > 0 {
 		l[LabelLogMaxSize] = strconv.FormatInt(log.limits.MaxSize, 10)
 	}

@@ -20,9 +20,12 @@ const (
 	LabelKind      = "podd.io/kind"
 	LabelAttempt   = "podd.io/attempt"
 	LabelSandboxID = "podd.io/sandbox-id"
-	LabelImage     = "podd.io/image"
-	LabelImageID   = "podd.io/image-id"
-	LabelLogPath   = "podd.io/log-path"
+	// LabelTargetID is the container whose process namespace it shares; absent
+	// for what the pod says.
+	LabelTargetID = "podd.io/target-id"
+	LabelImage    = "podd.io/image"
+	LabelImageID  = "podd.io/image-id"
+	LabelLogPath  = "podd.io/log-path"
 	// LabelLogMaxSize and LabelLogMaxFiles bound the log; absent for the node's
 	// own bounds.
 	LabelLogMaxSize  = "podd.io/log-max-size"

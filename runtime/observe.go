@@ -79,7 +79,7 @@ func sandbox(rec containersapi.Container, proc *tasktypes.Process) pod.Sandbox {
 func (c *Client) container(rec containersapi.Container, proc *tasktypes.Process) pod.Container {
 	out := pod.Container{
 		ID: rec.ID, Name: rec.Labels[LabelContainerName], Attempt: attempt(rec), State: state(proc),
-		SandboxID: rec.Labels[LabelSandboxID], CreatedAt: rec.CreatedAt,
+		SandboxID: rec.Labels[LabelSandboxID], TargetID: rec.Labels[LabelTargetID], CreatedAt: rec.CreatedAt,
 		Image: rec.Labels[LabelImage], ImageID: rec.Labels[LabelImageID], User: parseUser(rec.Labels[LabelUser]),
 	}
 	switch out.State {

@@ -153,10 +153,30 @@ func (c *Client) joined(ctx context.Context, cfg pod.ContainerConfig) (oci.SpecO
 			Message: "the pod's sandbox does not run"}
 	}
 	opts := []oci.SpecOpts{join(cfg.Pod.Spec, task.Pid())}
+	if cfg.TargetID != "" {
+		target, err := c.joinTarget(ctx, cfg.TargetID)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, target)
+	}
 	if cgroups.IsCgroup2UnifiedMode() && !privileged(cfg.Container) {
 		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
 	}
 	return oci.Compose(opts...), nil
+}
+
+// joinTarget makes the container share the process namespace of another.
+func (c *Client) joinTarget(ctx context.Context, id string) (oci.SpecOpts, error) {
+	task, err := c.task(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("look at the target: %w", err)
+	}
+	if task == nil {
+		return nil, &pod.Failure{Kind: pod.NotFound, Reason: "CreateContainerError",
+			Message: fmt.Sprintf("invalid target container: container %q is not running - in state CONTAINER_EXITED", id)}
+	}
+	return oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", task.Pid())}), nil
 }
 
 // join sets the namespaces of a container whose sandbox's process is pid. Those

@@ -2,9 +2,11 @@ package fake
 
 import (
 	"context"
+	"slices"
 	"syscall"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
@@ -99,7 +101,7 @@ func (x Containers) Create(ctx context.Context, cfg pod.ContainerConfig) error {
 		}
 		r.containers[cfg.ID] = &container{Container: pod.Container{
 			ID: cfg.ID, Name: cfg.Container.Name, Attempt: cfg.Attempt, State: pod.Created, SandboxID: cfg.SandboxID,
-			Image: cfg.Container.Image, ImageID: cfg.ImageID, CreatedAt: time.Now(),
+			TargetID: cfg.TargetID, Image: cfg.Container.Image, ImageID: cfg.ImageID, CreatedAt: time.Now(),
 		}, program: img.program(cfg.Attempt)}
 		return nil
 	})
@@ -157,6 +159,10 @@ func (w *World) checkStart(r *remains, c *container, cfg pod.ContainerConfig) {
 			w.violate("%s: two attempts of %s run", p.Name, c.Name)
 		}
 	}
+	w.checkTarget(r, c, cfg)
+	if slices.ContainsFunc(p.Spec.EphemeralContainers, func(e corev1.EphemeralContainer) bool { return e.Name == c.Name }) {
+		return // it waits for nobody
+	}
 	for _, init := range p.Spec.InitContainers {
 		if init.RestartPolicy != nil {
 			continue // a sidecar
@@ -167,6 +173,13 @@ func (w *World) checkStart(r *remains, c *container, cfg pod.ContainerConfig) {
 		if r.through[init.Name] != c.SandboxID {
 			w.violate("%s: %s is started before %s has succeeded", p.Name, c.Name, init.Name)
 		}
+	}
+}
+
+// checkTarget: a container starts with the target that it was made for.
+func (w *World) checkTarget(r *remains, c *container, cfg pod.ContainerConfig) {
+	if c.TargetID != cfg.TargetID {
+		w.violate("%s: %s was made for the target %q, and is started for %q", r.key.Name, c.Name, c.TargetID, cfg.TargetID)
 	}
 }
 

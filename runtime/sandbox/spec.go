@@ -54,7 +54,7 @@ func (s *Sandboxes) spec(cfg pod.SandboxConfig, netns string) []oci.SpecOpts {
 }
 
 func hasPrivileged(p *corev1.Pod) bool {
-	return slices.ContainsFunc(slices.Concat(p.Spec.InitContainers, p.Spec.Containers), func(c corev1.Container) bool {
+	return slices.ContainsFunc(pod.Containers(p), func(c *corev1.Container) bool {
 		return c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
 	})
 }
