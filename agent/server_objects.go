@@ -258,10 +258,6 @@ func (o *objects) UpdateStatus(ctx context.Context, req *poddv1.UpdateStatusRequ
 	return &poddv1.UpdateStatusResponse{Object: w}, err
 }
 
-func (o *objects) UpdateEphemeralContainers(context.Context, *poddv1.UpdateEphemeralContainersRequest) (*poddv1.UpdateEphemeralContainersResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "ephemeral containers are not supported yet: to look into a running container, call Streams.Exec (podctl exec)")
-}
-
 func (o *objects) Resize(context.Context, *poddv1.ResizeRequest) (*poddv1.ResizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "resizing a pod in place is not supported yet: delete the pod and apply it with its new resources")
 }

@@ -235,8 +235,6 @@ func TestWhatIsNotThereYetSaysSo(t *testing.T) {
 		refused(t, err, codes.Unimplemented)
 		_, err = r.life.objects.Resize(t.Context(), &poddv1.ResizeRequest{})
 		refused(t, err, codes.Unimplemented)
-		_, err = r.life.objects.UpdateEphemeralContainers(t.Context(), &poddv1.UpdateEphemeralContainersRequest{})
-		refused(t, err, codes.Unimplemented)
 		bridge, err := poddv1.NewProvidersClient(r.life.conn).Serve(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -39,7 +39,9 @@ ignored in silence: what podd does not do yet is refused when it is applied, all
 of it at once, and what has no meaning on one node is accepted with a warning. A
 value that asks for what is done anyway, a default among them, is neither.
 
-Init containers have the fields of containers. "[]" stands for any item of a
+Init containers have the fields of containers, and so have ephemeral ones, but
+for those that Kubernetes refuses them: ports, probes, lifecycle, resources,
+restartPolicy, subPath and subPathExpr. "[]" stands for any item of a
 list, "{}" for any key, and "probe" for ` + "`livenessProbe`, `readinessProbe` and `startupProbe`." + `
 What is refused or has no meaning is so with everything below it.
 

@@ -13,10 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// normal is the path by which the table knows a field: init containers are
-// containers, and the three probes are "probe".
+// normal is the path by which the table knows a field: init containers and what
+// ephemeral ones share with others are containers, the three probes are "probe".
 func normal(path string) string {
 	path = strings.Replace(path, "initContainers[]", "containers[]", 1)
+	if path != targetPath {
+		path = strings.Replace(path, "ephemeralContainers[]", "containers[]", 1)
+	}
 	for _, kind := range []string{"livenessProbe", "readinessProbe", "startupProbe"} {
 		if rest, ok := strings.CutPrefix(path, "containers[]."+kind); ok {
 			return "probe" + rest
@@ -24,6 +27,9 @@ func normal(path string) string {
 	}
 	return path
 }
+
+// targetPath is the one field that only ephemeral containers have.
+const targetPath = "ephemeralContainers[].targetContainerName"
 
 // isLeaf: types that are structs to Go and a single value to Kubernetes.
 func isLeaf(t reflect.Type) bool {

@@ -105,6 +105,9 @@ func keepGiven(spec, old *corev1.PodSpec) {
 	if spec.Tolerations == nil { // they can only be added to
 		spec.Tolerations = slices.Clone(old.Tolerations)
 	}
+	if spec.EphemeralContainers == nil { // no manifest has them
+		spec.EphemeralContainers = slices.Clone(old.EphemeralContainers)
+	}
 }
 
 func nameWarnings(name string) []string {

@@ -40,15 +40,15 @@ func newTable() table {
 	return t
 }
 
-// Fields has an entry for every field of a pod's spec. Init containers' are those of
-// containers, and the three probes' those of "probe".
+// Fields has an entry for every field of a pod's spec. Init and ephemeral
+// containers' are those of containers, and the three probes' those of "probe".
 func Fields() []Field {
 	fields := []Field{
 		{Path: "affinity", Support: Meaningless, Note: "there is one node"},
 		{Path: "automountServiceAccountToken", Support: Meaningless, Note: "no token is mounted: there is no control plane to ask for one", Fine: []string{"false"}},
 		{Path: "dnsPolicy", Support: Honoured, Note: "there is no cluster DNS: ClusterFirst is Default, as in a kubelet without one"},
 		{Path: "enableServiceLinks", Support: Honoured, Note: "there are no Services to link to"},
-		{Path: "ephemeralContainers", Support: Refused},
+		{Path: targetPath, Support: Honoured, Note: "ephemeral containers are added to a pod that is there, by `podctl debug` or UpdateEphemeralContainers"},
 		{Path: "evictionResponders", Support: Refused},
 		{Path: "hostUsers", Support: Refused, Note: "only true", Fine: []string{"true"}},
 		{Path: "hostnameOverride", Support: Refused},

@@ -116,7 +116,7 @@ func places(path string) []string {
 	}
 	for _, p := range out {
 		if strings.HasPrefix(p, "containers[]") {
-			out = append(out, "initC"+p[1:])
+			out = append(out, "initC"+p[1:], "ephemeralC"+p[1:])
 		}
 	}
 	return out

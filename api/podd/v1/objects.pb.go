@@ -1148,9 +1148,14 @@ func (x *UpdateStatusResponse) GetObject() *Object {
 // UpdateEphemeralContainersRequest carries a pod with more ephemeral
 // containers than it has.
 type UpdateEphemeralContainersRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Object        *Object                `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	Preconditions *Preconditions         `protobuf:"bytes,2,opt,name=preconditions,proto3" json:"preconditions,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only its name, namespace, uid (if it has one) and spec.ephemeralContainers
+	// count: all that the pod has and those to add.
+	Object        *Object        `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Preconditions *Preconditions `protobuf:"bytes,2,opt,name=preconditions,proto3" json:"preconditions,omitempty"`
+	// As in ApplyRequest. Pods of source "api" and those of the manifests
+	// directory take them from everybody.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1199,10 +1204,19 @@ func (x *UpdateEphemeralContainersRequest) GetPreconditions() *Preconditions {
 	return nil
 }
 
+func (x *UpdateEphemeralContainersRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // UpdateEphemeralContainersResponse is the pod as stored.
 type UpdateEphemeralContainersResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Object        *Object                `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Object *Object                `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// For people.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1240,6 +1254,13 @@ func (*UpdateEphemeralContainersResponse) Descriptor() ([]byte, []int) {
 func (x *UpdateEphemeralContainersResponse) GetObject() *Object {
 	if x != nil {
 		return x.Object
+	}
+	return nil
+}
+
+func (x *UpdateEphemeralContainersResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -1424,12 +1445,14 @@ const file_podd_v1_objects_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\x12<\n" +
 	"\rpreconditions\x18\x02 \x01(\v2\x16.podd.v1.PreconditionsR\rpreconditions\"?\n" +
 	"\x14UpdateStatusResponse\x12'\n" +
-	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\"\x89\x01\n" +
+	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\"\xa1\x01\n" +
 	" UpdateEphemeralContainersRequest\x12'\n" +
 	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\x12<\n" +
-	"\rpreconditions\x18\x02 \x01(\v2\x16.podd.v1.PreconditionsR\rpreconditions\"L\n" +
+	"\rpreconditions\x18\x02 \x01(\v2\x16.podd.v1.PreconditionsR\rpreconditions\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"h\n" +
 	"!UpdateEphemeralContainersResponse\x12'\n" +
-	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\"v\n" +
+	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"v\n" +
 	"\rResizeRequest\x12'\n" +
 	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\x12<\n" +
 	"\rpreconditions\x18\x02 \x01(\v2\x16.podd.v1.PreconditionsR\rpreconditions\"9\n" +

@@ -86,8 +86,9 @@ type ObjectsClient interface {
 	// answers. Conditions are merged by type; the rest of the object counts for
 	// nothing. NOT_FOUND, and ABORTED as for Delete.
 	UpdateStatus(ctx context.Context, in *UpdateStatusRequest, opts ...grpc.CallOption) (*UpdateStatusResponse, error)
-	// UpdateEphemeralContainers adds ephemeral containers to a running pod.
-	// UNIMPLEMENTED so far.
+	// UpdateEphemeralContainers adds ephemeral containers to a pod: containers to
+	// look into it with, that run once. What the pod has can't be changed or
+	// removed. They are on disk when it answers. podctl debug calls it.
 	UpdateEphemeralContainers(ctx context.Context, in *UpdateEphemeralContainersRequest, opts ...grpc.CallOption) (*UpdateEphemeralContainersResponse, error)
 	// Resize changes cpu and memory of a pod's containers in place. UNIMPLEMENTED
 	// so far.
@@ -248,8 +249,9 @@ type ObjectsServer interface {
 	// answers. Conditions are merged by type; the rest of the object counts for
 	// nothing. NOT_FOUND, and ABORTED as for Delete.
 	UpdateStatus(context.Context, *UpdateStatusRequest) (*UpdateStatusResponse, error)
-	// UpdateEphemeralContainers adds ephemeral containers to a running pod.
-	// UNIMPLEMENTED so far.
+	// UpdateEphemeralContainers adds ephemeral containers to a pod: containers to
+	// look into it with, that run once. What the pod has can't be changed or
+	// removed. They are on disk when it answers. podctl debug calls it.
 	UpdateEphemeralContainers(context.Context, *UpdateEphemeralContainersRequest) (*UpdateEphemeralContainersResponse, error)
 	// Resize changes cpu and memory of a pod's containers in place. UNIMPLEMENTED
 	// so far.
