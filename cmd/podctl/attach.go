@@ -58,6 +58,15 @@ func (f *attachFlags) run(ctx context.Context, s *session, arg string) error {
 	if err != nil {
 		return err
 	}
+	return f.join(ctx, s, c, pod, name)
+}
+
+// join joins the streams of a container until it ends.
+func (f *attachFlags) join(ctx context.Context, s *session, c *client, pod *corev1.Pod, name string) error {
+	quiet := *s
+	if f.quiet {
+		quiet.errOut = io.Discard
+	}
 	f.fit(&quiet, containerOf(pod, name))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -97,6 +106,11 @@ func containerOf(pod *corev1.Pod, name string) *corev1.Container {
 			if list[i].Name == name {
 				return &list[i]
 			}
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if c := &pod.Spec.EphemeralContainers[i].EphemeralContainerCommon; c.Name == name {
+			return (*corev1.Container)(c)
 		}
 	}
 	return &corev1.Container{Name: name} // podd tells that there is none

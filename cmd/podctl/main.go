@@ -7,6 +7,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/rand"
 )
 
 func main() {
@@ -15,6 +17,7 @@ func main() {
 		out:    os.Stdout,
 		errOut: os.Stderr,
 		now:    time.Now,
+		suffix: rand.String,
 		getenv: os.Getenv,
 	}
 	os.Exit(run(context.Background(), s, os.Args[1:]))

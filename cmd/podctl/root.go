@@ -21,6 +21,8 @@ type session struct {
 	out, errOut io.Writer
 	now         func() time.Time
 	getenv      func(string) string
+	// suffix ends names that are made up: so many random letters.
+	suffix func(letters int) string
 	// dialer reaches the endpoint; nil is grpc's own.
 	dialer func(ctx context.Context, address string) (net.Conn, error)
 
@@ -57,7 +59,7 @@ func newRoot(s *session) *cobra.Command {
 	})
 	root.AddCommand(
 		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s),
-		newLogs(s), newExec(s), newAttach(s), newPortForward(s), newCopy(s),
+		newLogs(s), newExec(s), newAttach(s), newDebug(s), newPortForward(s), newCopy(s),
 		newDelete(s), newWait(s), newImages(s), newConfig(s), newVersion(s),
 	)
 	return root

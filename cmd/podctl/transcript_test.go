@@ -131,7 +131,7 @@ func serveWith(t *testing.T, register func(*grpc.Server)) session {
 		}
 	})
 	return session{
-		now: time.Now, getenv: func(string) string { return "" },
+		now: time.Now, getenv: func(string) string { return "" }, suffix: suffixes(),
 		dialer: func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) },
 	}
 }
@@ -166,7 +166,11 @@ func stories() map[string]func(w *world) {
 		"apply": func(w *world) {
 			w.warnings["new"] = []string{"spec.nodeSelector: has no meaning on one node", "another"}
 		},
-		"apply-wait":   applyWaitStory,
+		"apply-wait": applyWaitStory,
+		"debug": func(w *world) {
+			w.starts = true
+			w.logs["late"], w.logs["side2"] = "it was late\n", "it ended\n"
+		},
 		"delete-stuck": func(w *world) { w.lingers = -1 },
 		"delete":       func(w *world) { w.lingers = 3 * time.Second },
 		"refused": func(w *world) {

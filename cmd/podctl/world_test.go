@@ -40,11 +40,15 @@ type world struct {
 	// broken is what every call fails with; refuses is for Apply alone.
 	broken, refuses error
 	// ended is closed when podd goes away.
-	ended    chan struct{}
-	warnings map[string][]string // by name
-	logs     map[string]string   // by container
-	images   []*poddv1.Image
-	asked    []string // the requests whose fields matter, as text
+	ended chan struct{}
+	// starts lets containers that are new run a second later.
+	starts bool
+	// conflicts are so many updates of ephemeral containers that come too late.
+	conflicts int
+	warnings  map[string][]string // by name
+	logs      map[string]string   // by container
+	images    []*poddv1.Image
+	asked     []string // the requests whose fields matter, as text
 }
 
 // step is one change of the world.
@@ -212,6 +216,7 @@ func (f fakeObjects) apply(object *unstructured.Unstructured, i int, dryRun bool
 	}
 	if !dryRun {
 		f.put(object.DeepCopy())
+		f.startSoon(object)
 	}
 	return change
 }
