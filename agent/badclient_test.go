@@ -313,6 +313,7 @@ func TestDeletedCarriesTheLastStatusAtItsRevision(t *testing.T) {
 		r.untilReady("web")
 		m := r.watch(&poddv1.WatchRequest{Kinds: []string{"Pod", "Pod"}}) // a kind twice is one
 		defer m.close()
+		synctest.Wait() // it has come to podd
 		r.delete("web", nil)
 		r.untilGone("web")
 		synctest.Wait()

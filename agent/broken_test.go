@@ -36,6 +36,11 @@ func (r *rig) wholeLife() {
 	r.until("the volume has the new content", 3*time.Hour, func() bool {
 		return len(r.contents) == 2
 	})
+	r.insistOnDebug("web", debugger("look", "app"))
+	r.until("the debugger runs, or could not be started", 3*time.Hour, func() bool {
+		st := r.state("web", "look")
+		return st.Running != nil || st.Terminated != nil
+	})
 	r.insist("delete", func() error {
 		_, err := r.life.objects.Delete(r.t.Context(), &poddv1.DeleteRequest{Ref: ref("Pod", "web")})
 		if status.Code(err) == codes.NotFound {
@@ -70,6 +75,18 @@ func (r *rig) insistOnApply(objs ...agent.Object) {
 	r.t.Helper()
 	r.insist("apply", func() error {
 		_, err := r.try(&poddv1.ApplyRequest{}, objs...)
+		return err
+	})
+}
+
+func (r *rig) insistOnDebug(name string, c corev1.EphemeralContainer) {
+	r.t.Helper()
+	r.insist("debug", func() error {
+		p := r.pod(name)
+		if p != nil && len(p.Spec.EphemeralContainers) > 0 {
+			return nil // the last try came through, and only its answer did not
+		}
+		_, err := r.debug(name, c, nil)
 		return err
 	})
 }

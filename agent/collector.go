@@ -245,7 +245,9 @@ func (c *collector) finished(ctx context.Context) ([]pod.Collectable, error) {
 // when the pod came.
 func endedAt(p *corev1.Pod) time.Time {
 	at := p.CreationTimestamp.Time
-	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+	for _, list := range [][]corev1.ContainerStatus{
+		p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses,
+	} {
 		for _, c := range list {
 			if t := c.State.Terminated; t != nil && t.FinishedAt.After(at) {
 				at = t.FinishedAt.Time

@@ -3,6 +3,8 @@ package agent_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +119,17 @@ func TestAnEphemeralContainerEndsOnce(t *testing.T) {
 		if _, err := r.debug("web", debugger("first", "short"), nil); err != nil {
 			t.Fatal(err)
 		}
+		r.until("it runs", time.Minute, func() bool { return r.state("web", "first").Running != nil })
+		_, ended := r.follow(&poddv1.LogsRequest{Pod: &poddv1.PodRef{Name: "web"}, Container: "first"})
 		r.pass(time.Hour)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+		default:
+			t.Error("its log is followed on")
+		}
 		st := r.pod("web").Status.EphemeralContainerStatuses[0]
 		if end := st.State.Terminated; end == nil || end.ExitCode != 3 || st.RestartCount != 0 || st.LastTerminationState.Terminated != nil {
 			t.Errorf("status = %+v", st)

@@ -89,7 +89,7 @@ func splitDebug(args []string, dash int) (pod string, command []string, err erro
 // check refuses flags that do not go together, in kubectl's words.
 func (f *debugFlags) check(s *session, attachAsked bool, command []string) error {
 	if f.attach && attachAsked && f.image == "" && f.container == "" {
-		return errors.New("you must specify --container or create a new container using --image in order to attach.")
+		return errors.New("you must specify --container or create a new container using --image in order to attach")
 	}
 	if err := f.checkCopy(f.image, f.container, command); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (f *debugFlags) check(s *session, attachAsked bool, command []string) error
 		return fmt.Errorf("invalid image pull policy: %s", f.pullPolicy)
 	}
 	if f.target != "" && f.to != "" {
-		return errors.New("--target is incompatible with --copy-to. Use --share-processes instead.")
+		return errors.New("--target is incompatible with --copy-to. Use --share-processes instead")
 	}
 	if f.tty && !f.stdin {
 		return errors.New("-i/--stdin is required for containers with -t/--tty=true")
@@ -131,12 +131,11 @@ func (f *debugFlags) run(ctx context.Context, s *session, arg string, command []
 	if f.quiet {
 		told.out = io.Discard
 	}
-	name := ""
+	way := f.debugPod
 	if f.to != "" {
-		pod, name, err = f.debugCopy(ctx, &told, c, pod, command)
-	} else {
-		pod, name, err = f.debugPod(ctx, &told, c, pod, command)
+		way = f.debugCopy
 	}
+	pod, name, err := way(ctx, &told, c, pod, command)
 	if err != nil || !f.attach || name == "" {
 		return err
 	}

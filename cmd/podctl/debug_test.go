@@ -25,7 +25,7 @@ import (
 // suffixes are aaaaa, bbbbb and so on.
 func suffixes() func(int) string {
 	var n atomic.Int32
-	return func(letters int) string { return strings.Repeat(string('a'+rune(n.Add(1)-1)), letters) }
+	return func(letters int) string { return strings.Repeat(string('a'+n.Add(1)-1), letters) }
 }
 
 func (f fakeObjects) UpdateEphemeralContainers(_ context.Context, req *poddv1.UpdateEphemeralContainersRequest) (*poddv1.UpdateEphemeralContainersResponse, error) {

@@ -48,17 +48,17 @@ func (f *duplicateFlags) checkCopy(image, container string, command []string) er
 	copied := f.to != ""
 	switch {
 	case copied && image == "" && len(f.setImages) == 0 && len(command) == 0:
-		return errors.New("you must specify --image, --set-image or command arguments.")
+		return errors.New("you must specify --image, --set-image or command arguments")
 	case copied && len(command) > 0 && container == "" && image == "":
-		return errors.New("you must specify an existing container or a new image when specifying args.")
+		return errors.New("you must specify an existing container or a new image when specifying args")
 	case copied:
 		return nil
 	case f.replace:
-		return errors.New("--replace may only be used with --copy-to.")
+		return errors.New("--replace may only be used with --copy-to")
 	case len(f.setImages) > 0:
-		return errors.New("--set-image may only be used with --copy-to.")
+		return errors.New("--set-image may only be used with --copy-to")
 	case image == "":
-		return errors.New("you must specify --image when not using --copy-to.")
+		return errors.New("you must specify --image when not using --copy-to")
 	}
 	return nil
 }
