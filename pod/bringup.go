@@ -14,7 +14,9 @@ func (d *decision) bringUp() {
 	}
 	up := d.network()
 	up = d.sandbox() && up
-	d.runEphemerals(up)
+	for _, spec := range d.unended() {
+		d.run(spec, up)
+	}
 	for _, spec := range d.turn() {
 		d.run(spec, up)
 		if d.holdsUp(spec) {

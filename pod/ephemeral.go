@@ -2,6 +2,7 @@ package pod
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -28,13 +29,11 @@ func ephemeral(p *corev1.Pod, name string) *corev1.EphemeralContainer {
 	return nil
 }
 
-// runEphemerals takes each that has not ended the next step towards running.
-func (d *decision) runEphemerals(up bool) {
-	for _, spec := range ephemerals(d.pod) {
-		if d.container(spec.Name).Stage != StageExited {
-			d.run(spec, up)
-		}
-	}
+// unended are the ephemeral containers that run, or will.
+func (d *decision) unended() []*corev1.Container {
+	return slices.DeleteFunc(ephemerals(d.pod), func(spec *corev1.Container) bool {
+		return d.container(spec.Name).Stage == StageExited
+	})
 }
 
 // target is the id of the container whose process namespace an ephemeral

@@ -69,7 +69,7 @@ func (d *decision) hold(conditions []StartCondition) {
 		d.wake(due)
 	}
 	d.holding = what
-	for _, spec := range d.turn() {
+	for _, spec := range append(d.turn(), d.unended()...) {
 		d.waiting[spec.Name] = Trouble{Reason: reasonWaiting, Message: "waiting for " + what}
 	}
 	d.tell("start", Event{Type: corev1.EventTypeNormal, Reason: reasonWaiting, Message: "Waiting for " + what})
