@@ -88,7 +88,7 @@ func (a *Agent) effect(ctx context.Context, key pod.Key, act pod.Action, r *pod.
 	case pod.RemoveSandbox:
 		return c.Sandboxes.Remove(ctx, key.UID, act.ID)
 	case pod.PullImage:
-		defer a.noteFetch()
+		defer a.nudge()
 		return a.pull(ctx, *act.Pull, r)
 	case pod.CreateContainer:
 		return c.Containers.Create(ctx, *act.Container)

@@ -46,6 +46,8 @@ type Config struct {
 	// Disks tell how full they are; Collection says what is removed when.
 	Disks      Disks
 	Collection pod.CollectPolicy
+	// Finished says how long finished pods stay.
+	Finished pod.FinishedPolicy
 	// Collected is told of everything that was removed for that: "image" or
 	// "log", and why.
 	Collected func(what, reason string)
@@ -81,8 +83,8 @@ type Agent struct {
 	ready   atomic.Bool
 	// taken is closed when the known pods are taken up.
 	taken chan struct{}
-	// fetched has room for one word that something was fetched.
-	fetched chan struct{}
+	// nudged has room for one word that there may be something to collect.
+	nudged chan struct{}
 	// life is set by Run, before workers start.
 	life context.Context
 
@@ -106,7 +108,7 @@ func New(cfg Config) (*Agent, error) {
 		keeper:  newKeeper(cfg.Store, cfg.Log),
 		turns:   newTurns(cfg.Limits),
 		taken:   make(chan struct{}),
-		fetched: make(chan struct{}, 1),
+		nudged:  make(chan struct{}, 1),
 		seats:   map[types.UID]*corev1.Pod{},
 		workers: map[types.UID]*worker{},
 	}, nil

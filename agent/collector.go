@@ -20,7 +20,7 @@ const (
 	scanEvery    = 5 * time.Minute
 )
 
-// collector removes what nobody needs: images, and the logs of finished pods.
+// collector removes what nobody needs: images, finished pods, and their logs.
 // What it knows is lost with podd: an image is unneeded since podd has seen it
 // to be, as with a kubelet.
 type collector struct {
@@ -48,28 +48,32 @@ func (a *Agent) collect(ctx context.Context) {
 		if c.freeingImages || c.freeingLogs {
 			wait = freeEvery
 		}
-		if !a.awaitFetch(ctx, wait) {
+		if next := a.expire(ctx, time.Now()); !next.IsZero() {
+			wait = min(wait, max(time.Until(next), time.Second))
+		}
+		if !a.awaitNudge(ctx, wait) {
 			return
 		}
 	}
 }
 
-// awaitFetch waits until something was fetched, or for so long.
-func (a *Agent) awaitFetch(ctx context.Context, wait time.Duration) bool {
+// awaitNudge waits until there may be something to collect, or for so long.
+func (a *Agent) awaitNudge(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-a.fetched:
+	case <-a.nudged:
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
 }
 
-// noteFetch tells the collector that the disk may have become fuller.
-func (a *Agent) noteFetch() {
+// nudge tells the collector that the disk may have become fuller, or that a pod
+// has finished.
+func (a *Agent) nudge() {
 	select {
-	case a.fetched <- struct{}{}:
+	case a.nudged <- struct{}{}:
 	default:
 	}
 }

@@ -33,6 +33,7 @@ func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatu
 		}
 		if ended(status.Phase) {
 			delete(a.seats, key.UID)
+			a.nudge()
 		}
 		if !sameStatus(e.Pod().Status, status) {
 			a.keeper.replace(withStatus(e, status))

@@ -65,6 +65,7 @@ type rig struct {
 	limits  agent.Limits
 	// logMaxAge is how long logs of finished pods are kept.
 	logMaxAge time.Duration
+	finished  pod.FinishedPolicy
 	log       *zap.Logger
 
 	working func(context.Context) error
@@ -140,8 +141,8 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Collected: func(string, string) {},
-		Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge},
-		Limits:     r.limits, Log: r.log,
+		Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished,
+		Limits: r.limits, Log: r.log,
 	}
 }
 

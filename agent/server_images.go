@@ -61,7 +61,7 @@ func (i *images) Pull(req *poddv1.PullRequest, stream grpc.ServerStreamingServer
 		return err
 	}
 	i.a.hint("") // pods may wait for it
-	i.a.noteFetch()
+	i.a.nudge()
 	return stream.Send(&poddv1.PullResponse{Image: &poddv1.Image{Id: got.ID, Names: []string{req.Name}, Size: got.Size}})
 }
 

@@ -24,6 +24,7 @@ func annotations() []annotation {
 		{pod.LogMaxFilesAnnotation, checkLogLimits},
 		{pod.MaxRestartPeriodAnnotation, func(p *corev1.Pod) error { _, err := pod.MaxRestartPeriodOf(p); return err }},
 		{pod.ProbePeriodAnnotation, func(p *corev1.Pod) error { _, err := pod.ProbePeriods(p); return err }},
+		{pod.FinishedTTLAnnotation, func(p *corev1.Pod) error { _, err := pod.FinishedTTLOf(p); return err }},
 		{pod.StartAfterAnnotation, func(p *corev1.Pod) error { _, err := pod.StartsAfter(p); return err }},
 	}
 }

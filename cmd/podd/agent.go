@@ -51,6 +51,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		},
 		Disks:      disks{p.containers, d.cfg.LogDir},
 		Collection: d.cfg.collection(),
+		Finished:   d.cfg.finished(),
 		Collected:  d.images.Collected,
 		Working:    p.containers.Ready,
 		Version: agent.Version{

@@ -40,6 +40,8 @@ func (c Config) check() error {
 	wrong("log-max-files", positive(c.LogMaxFiles))
 	wrong("log-instances", positive(c.LogInstances))
 	wrong("finished-pod-log-max-age", checkAge(c.LogMaxAge))
+	wrong("finished-pod-ttl", checkAge(c.FinishedTTL))
+	wrong("max-finished-pods", notNegative(c.MaxFinished))
 	wrong("image-gc-high-threshold", percent(c.ImageGCHigh))
 	wrong("image-gc-low-threshold", percent(c.ImageGCLow))
 	wrong("image-gc-low-threshold", below(c.ImageGCLow, c.ImageGCHigh))
@@ -123,6 +125,13 @@ func positive(n int) error {
 	return nil
 }
 
+func notNegative(n int) error {
+	if n < 0 {
+		return fmt.Errorf("%d is less than 0", n)
+	}
+	return nil
+}
+
 func percent(n int) error {
 	if n < 0 || n > 100 {
 		return fmt.Errorf("%d is not a percentage from 0 to 100", n)
@@ -174,6 +183,12 @@ func (c Config) collection() pod.CollectPolicy {
 		p.High = 0 // as in a kubelet, never
 	}
 	return p
+}
+
+// finished is the policy for finished pods that the configuration, which was
+// checked, says.
+func (c Config) finished() pod.FinishedPolicy {
+	return pod.FinishedPolicy{TTL: age(c.FinishedTTL), Max: c.MaxFinished}
 }
 
 func oneOf(value string, allowed ...string) error {

@@ -27,6 +27,8 @@ type Config struct {
 	LogMaxFiles         int                `json:"log-max-files"`
 	LogInstances        int                `json:"log-instances"`
 	LogMaxAge           string             `json:"finished-pod-log-max-age"`
+	FinishedTTL         string             `json:"finished-pod-ttl"`
+	MaxFinished         int                `json:"max-finished-pods"`
 	ImageGCHigh         int                `json:"image-gc-high-threshold"`
 	ImageGCLow          int                `json:"image-gc-low-threshold"`
 	ImageMinAge         string             `json:"image-minimum-gc-age"`
@@ -86,6 +88,8 @@ func defaultConfig() Config {
 		LogMaxFiles:         5,
 		LogInstances:        2,
 		LogMaxAge:           "0s",
+		FinishedTTL:         "0s",
+		MaxFinished:         1000,
 		MaxPulls:            3,
 		PullTimeout:         "5m",
 		ImageGCHigh:         85,
@@ -126,6 +130,8 @@ func keys() []key {
 		{"log-max-files", "files of a container's log that are kept, the present one included, unless its pod's annotation podd.io/log-max-files says otherwise", func(c *Config) any { return &c.LogMaxFiles }},
 		{"log-instances", "instances of a container whose logs are kept, the present one included", func(c *Config) any { return &c.LogInstances }},
 		{"finished-pod-log-max-age", "how long the logs of a finished pod are kept while there is room, such as 168h; 0s for as long as the pod is there", func(c *Config) any { return &c.LogMaxAge }},
+		{"finished-pod-ttl", "how long a finished pod stays, unless its annotation podd.io/finished-pod-ttl says otherwise; 0s until it is deleted", func(c *Config) any { return &c.FinishedTTL }},
+		{"max-finished-pods", "how many finished pods stay, those that finished last; 0 for all", func(c *Config) any { return &c.MaxFinished }},
 		{"image-gc-high-threshold", "percent of a file system's use from which on images that nobody needs are removed, and on that of log-dir the logs of finished pods; 100 for never", func(c *Config) any { return &c.ImageGCHigh }},
 		{"image-gc-low-threshold", "percent of use down to which they are removed then", func(c *Config) any { return &c.ImageGCLow }},
 		{"image-minimum-gc-age", "how long nobody has to have needed an image, or a pod has to be finished, before image or logs are removed for want of room", func(c *Config) any { return &c.ImageMinAge }},
