@@ -111,6 +111,13 @@ test-vm: build bundle ## podd on systemd and cgroup v2, in a virtual machine
 	@./tools/deps.sh qemu-system-x86 debootstrap debian-archive-keyring e2fsprogs
 	$(GOTEST) -count=1 -v -timeout 40m ./integration/vm
 
+# rapid's seed is fixed, so that the score is always the same.
+.PHONY: mutate
+mutate: ## Break the core in small ways and see its tests fail (ONLY="restart.go phase.go:57" for a part)
+	cd tools && go build -o ../bin/tools/mutate ./mutate
+	bin/tools/mutate -tags grpcnotrace -last '^TestAnyLife$$' -least 90 \
+		-args '-rapid.seed=1 -rapid.nofailfile -rapid.shrinktime=0s' ./pod $(ONLY)
+
 .PHONY: bench-logs
 bench-logs: build bundle ## Measure what 1 GiB of a container's output costs
 	$(GOTEST) -count=1 -v -timeout 15m ./integration -run '^TestFlood$$' -flood 1024 | grep MiB
