@@ -38,8 +38,8 @@ func podIn(phase corev1.PodPhase, name string, restarts ...int32) *corev1.Pod {
 	return p
 }
 
-// registry has everything but what differs from run to run.
-func registry() *prometheus.Registry {
+// gathered has everything of podd's own but what differs from run to run.
+func gathered() prometheus.Gatherer {
 	actions := NewActions()
 	actions.Done("CreateSandbox", 60*time.Millisecond, false)
 	actions.Done("CreateSandbox", 200*time.Millisecond, false)
@@ -48,17 +48,24 @@ func registry() *prometheus.Registry {
 	snapshot := Snapshot{Pods: []*corev1.Pod{
 		podIn(corev1.PodRunning, "web", 1, 0, 12), podIn(corev1.PodRunning, "db", 0), podIn("", "new"), podIn(corev1.PodFailed, "bad"),
 	}, Manifests: map[string]int{"applied": 3, "broken": 1, "waiting": 0}}
-	r := prometheus.NewPedanticRegistry()
 	images := NewImages()
 	images.Collected("image", "space")
 	images.Collected("log", "age")
 	images.Damaged("repaired")
-	r.MustRegister(actions, images, newCollector(table(build, time.UnixMilli(1_700_000_000_250)), func() Snapshot { return snapshot }))
-	return r
+	return prometheus.Gatherers{ // it checks that series differ, and orders them
+		registered("actions", actions).from, registered("images", images).from,
+		table[Snapshot]{podd(build, time.UnixMilli(1_700_000_000_250)), func() (Snapshot, error) { return snapshot, nil }},
+	}
 }
 
 func TestExposition(t *testing.T) {
-	families, err := registry().Gather()
+	golden(t, "testdata/metrics.txt", gathered())
+}
+
+// golden holds what is gathered against a file.
+func golden(t *testing.T, file string, from prometheus.Gatherer) {
+	t.Helper()
+	families, err := from.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,23 +75,22 @@ func TestExposition(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const golden = "testdata/metrics.txt"
 	if *rewrite {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("%s (-want +got; -rewrite writes it anew):\n%s", golden, diff)
+		t.Errorf("%s (-want +got; -rewrite writes it anew):\n%s", file, diff)
 	}
 }
 
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry())
+	problems, err := testutil.GatherAndLint(gathered())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +130,7 @@ func TestServer(t *testing.T) {
 		t.Errorf("/readyz: %d %q", code, body)
 	}
 	code, body := get(t, base+"/metrics")
-	for _, series := range []string{`podd_pods{phase="Running"} 0`, "go_goroutines ", "process_start_time_seconds ", "podd_build_info{"} {
+	for _, series := range []string{`podd_pods{phase="Running"} 0`, `podd_scrape_collector_success{collector="podd"} 1`, "go_goroutines ", "process_start_time_seconds ", "podd_build_info{"} {
 		if code != 200 || !strings.Contains(body, "\n"+series) {
 			t.Errorf("/metrics: %d, no %q in it", code, series)
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -20,7 +19,7 @@ type Config struct {
 	Build Build
 	// Started is when podd started.
 	Started time.Time
-	// Snapshot is asked once per scrape, from any goroutine.
+	// Snapshot is asked once per part and scrape, from any goroutine.
 	Snapshot func() Snapshot
 	Actions  *Actions
 	Images   *Images
@@ -29,7 +28,7 @@ type Config struct {
 	Log   *zap.Logger
 }
 
-// Server serves /metrics, /healthz and /readyz.
+// Server serves the pages of metrics, /healthz and /readyz.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -77,21 +76,30 @@ func (s *Server) Run(ctx context.Context) error {
 // Close gives up a server that was not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
+// pages are all there are. Each is a list of parts; a part is a table over what
+// it reads, or client_golang's collectors.
+func pages(cfg Config) []page {
+	snapshot := func() (Snapshot, error) { return cfg.Snapshot(), nil }
+	return []page{
+		{"/metrics", []part{
+			{"podd", table[Snapshot]{podd(cfg.Build, cfg.Started), snapshot}},
+			registered("actions", cfg.Actions),
+			registered("images", cfg.Images),
+			registered("go", collectors.NewGoCollector()),
+			registered("process", collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		}},
+	}
+}
+
 func handler(cfg Config) http.Handler {
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(
-		newCollector(table(cfg.Build, cfg.Started), cfg.Snapshot),
-		cfg.Actions,
-		cfg.Images,
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		ErrorLog:            zap.NewStdLog(cfg.Log),
-		ErrorHandling:       promhttp.ContinueOnError, // one bad series does not hide the others
-		MaxRequestsInFlight: 10,
-	}))
+	for _, p := range pages(cfg) {
+		mux.Handle("GET "+p.path, promhttp.HandlerFor(p, promhttp.HandlerOpts{
+			ErrorLog:            zap.NewStdLog(cfg.Log),
+			ErrorHandling:       promhttp.ContinueOnError, // what can't be read does not hide the others
+			MaxRequestsInFlight: 10,
+		}))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, cfg.Ready()) })
 	return mux

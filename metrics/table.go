@@ -1,142 +1,80 @@
 package metrics
 
 import (
-	"time"
+	"cmp"
+	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
+	dto "github.com/prometheus/client_model/go"
 )
 
-// Snapshot is what metrics are read from. Nothing in it changes once it is
-// handed out.
-type Snapshot struct {
-	// Pods as people see them, status included.
-	Pods []*corev1.Pod
-	// Manifests counts the files of the manifests directory by state; nil when
-	// there is none.
-	Manifests map[string]int
+// table is what is computed from one reading of something when it is asked for.
+type table[T any] struct {
+	rows []metric[T]
+	read func() (T, error)
 }
 
-// Build says which podd this is.
-type Build struct {
-	Version, Commit, GoVersion, KubernetesVersion string
-}
-
-// metric is one line of the table: everything there is to know about a metric
-// that is computed when it is asked for.
-type metric struct {
+// metric is one row: everything there is to know about a metric that is
+// computed when it is asked for.
+type metric[T any] struct {
 	name, help string
-	kind       prometheus.ValueType
+	kind       dto.MetricType
 	labels     []string
 	// values are what the metric is now, one sample per set of label values.
-	values func(Snapshot) []sample
+	values func(T) []sample
 }
 
-// sample is a value with its label values, in the order of the table's labels.
+// The kinds of metric that can be computed from what there is.
+const (
+	gauge   = dto.MetricType_GAUGE
+	counter = dto.MetricType_COUNTER
+)
+
+// sample is a value with its label values, in the order of the row's labels.
 type sample struct {
 	labels []string
 	value  float64
 }
 
-// table is every metric computed from a snapshot.
-func table(build Build, started time.Time) []metric {
-	return []metric{
-		{
-			"podd_build_info", "Which podd this is; always 1.",
-			prometheus.GaugeValue,
-			[]string{"version", "commit", "goversion", "kubernetes"},
-			func(Snapshot) []sample {
-				return []sample{{[]string{build.Version, build.Commit, build.GoVersion, build.KubernetesVersion}, 1}}
-			},
-		},
-		{
-			"podd_start_time_seconds", "When this podd started, in seconds since 1970.",
-			prometheus.GaugeValue, nil,
-			func(Snapshot) []sample { return []sample{{nil, float64(started.UnixMilli()) / 1000}} },
-		},
-		{
-			"podd_pods", "How many pods are in a phase.",
-			prometheus.GaugeValue, []string{"phase"}, podsByPhase,
-		},
-		{
-			"podd_manifests", "How many files of the manifests directory are applied, can't be used (broken), or wait for a writer or an old pod (waiting).",
-			prometheus.GaugeValue, []string{"state"}, manifests,
-		},
-		{
-			"podd_container_restarts_total", "How often a container was restarted.",
-			prometheus.CounterValue, []string{"namespace", "pod", "container"}, restarts,
-		},
-	}
+// Gather implements prometheus.Gatherer. All of one scrape is of one reading,
+// and what was read is told even if not all could be. It does not check that
+// series differ, as a registry does: that is what golden files are for, and
+// costs more than all the rest.
+func (t table[T]) Gather() ([]*dto.MetricFamily, error) {
+	from, err := t.read()
+	return families(t.rows, from), err
 }
 
-func manifests(s Snapshot) []sample {
-	samples := make([]sample, 0, len(s.Manifests))
-	for state, n := range s.Manifests {
-		samples = append(samples, sample{[]string{state}, float64(n)})
-	}
-	return samples
-}
-
-// podsByPhase has every phase, so that a series does not vanish with its pods.
-func podsByPhase(s Snapshot) []sample {
-	phases := []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded, corev1.PodFailed, corev1.PodUnknown}
-	count := map[corev1.PodPhase]int{}
-	for _, p := range s.Pods {
-		phase := p.Status.Phase
-		if phase == "" {
-			phase = corev1.PodPending // not looked at yet
+// families leaves out metrics without samples.
+func families[T any](rows []metric[T], from T) []*dto.MetricFamily {
+	all := make([]*dto.MetricFamily, 0, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		samples := row.values(from)
+		if len(samples) == 0 {
+			continue
 		}
-		count[phase]++
-	}
-	samples := make([]sample, 0, len(phases))
-	for _, phase := range phases {
-		samples = append(samples, sample{[]string{string(phase)}, float64(count[phase])})
-	}
-	return samples
-}
-
-func restarts(s Snapshot) []sample {
-	var samples []sample
-	for _, p := range s.Pods {
-		for _, list := range [][]corev1.ContainerStatus{
-			p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses,
-		} {
-			for _, c := range list {
-				samples = append(samples, sample{[]string{p.Namespace, p.Name, c.Name}, float64(c.RestartCount)})
-			}
+		family := &dto.MetricFamily{Name: &row.name, Help: &row.help, Type: &row.kind, Metric: make([]*dto.Metric, 0, len(samples))}
+		for _, s := range samples {
+			family.Metric = append(family.Metric, valued(row.kind, pairs(row.labels, s.labels), s.value))
 		}
+		all = append(all, family)
 	}
-	return samples
+	return all
 }
 
-// collector reads the table when it is scraped.
-type collector struct {
-	rows     []metric
-	descs    []*prometheus.Desc // of rows, in order
-	snapshot func() Snapshot
+// pairs are labels in the order of their names, as every format wants them.
+func pairs(names, values []string) []*dto.LabelPair {
+	out := make([]*dto.LabelPair, 0, len(names))
+	for i, name := range names {
+		out = append(out, &dto.LabelPair{Name: &name, Value: &values[i]})
+	}
+	slices.SortFunc(out, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return out
 }
 
-func newCollector(rows []metric, snapshot func() Snapshot) *collector {
-	c := &collector{rows: rows, snapshot: snapshot}
-	for _, m := range rows {
-		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
+func valued(kind dto.MetricType, labels []*dto.LabelPair, value float64) *dto.Metric {
+	if kind == counter {
+		return &dto.Metric{Label: labels, Counter: &dto.Counter{Value: &value}}
 	}
-	return c
-}
-
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		out <- d
-	}
-}
-
-// Collect implements prometheus.Collector. All of one scrape is of one snapshot.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	snapshot := c.snapshot()
-	for i, m := range c.rows {
-		for _, s := range m.values(snapshot) {
-			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, s.value, s.labels...)
-		}
-	}
+	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &value}}
 }
