@@ -88,8 +88,8 @@ func (d *decision) act() {
 		d.tearDown()
 	case d.restartingAll():
 	default:
+		d.watch() // what starts may wait for a probe of what runs
 		d.bringUp()
-		d.watch()
 		d.evict()
 	}
 }

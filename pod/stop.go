@@ -82,22 +82,18 @@ func (d *decision) stopAll() bool {
 		o.grace, o.force = del.Grace, del.Force
 	}
 	grace := o.grace
+	d.discardAll() // before who is still needed is asked
 	for _, name := range d.names() {
 		c := d.container(name)
-		o.because = fmt.Sprintf("Stopping container %s", name)
-		switch c.Stage {
-		case StageRunning:
-			if c.Stop == nil && d.needed(name) {
-				continue // the end of what needs it is seen
-			}
-			o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
-			o.grace = d.remaining(grace)
-			d.stop(name, c, o)
-			d.shorten(c.Stop)
-			d.kill(name, c)
-		case StageCreating:
-			d.discard(name, c)
+		if c.Stage != StageRunning || c.Stop == nil && d.needed(name) {
+			continue // the end of what needs it is seen
 		}
+		o.because = fmt.Sprintf("Stopping container %s", name)
+		o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
+		o.grace = d.remaining(grace)
+		d.stop(name, c, o)
+		d.shorten(c.Stop)
+		d.kill(name, c)
 	}
 	return len(d.seen) == 0 && !d.inFlight(SubjectContainer(""))
 }
@@ -125,6 +121,15 @@ func (d *decision) shorten(s *Stop) {
 		limit = least
 	}
 	s.KillAt = earlier(s.KillAt, limit)
+}
+
+// discardAll gives up all attempts that never ran.
+func (d *decision) discardAll() {
+	for _, name := range d.names() {
+		if c := d.container(name); c.Stage == StageCreating {
+			d.discard(name, c)
+		}
+	}
 }
 
 // discard gives up an attempt that never ran.
