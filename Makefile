@@ -111,6 +111,12 @@ test-vm: build bundle ## podd on systemd and cgroup v2, in a virtual machine
 	@./tools/deps.sh qemu-system-x86 debootstrap debian-archive-keyring e2fsprogs
 	$(GOTEST) -count=1 -v -timeout 40m ./integration/vm
 
+HOURS ?= 100000
+.PHONY: simulate
+simulate: ## Live HOURS=100000 virtual hours of random pods and faults (the ordinary tests live 1,000)
+	@mkdir -p bin
+	$(GOTEST) -count=1 -v -timeout 0 ./pod -run '^TestAnyLife$$' -rapid.checks $$(($(HOURS) / 10)) -keep $(CURDIR)/bin/failed-life.txt
+
 # rapid's seed is fixed, so that the score is always the same.
 .PHONY: mutate
 mutate: ## Break the core in small ways and see its tests fail (ONLY="restart.go phase.go:57" for a part)

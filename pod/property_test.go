@@ -1,11 +1,13 @@
 package pod
 
 import (
-	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
-	"reflect"
+	"math"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,39 +15,117 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
 )
 
 // TestAnyLife lives random pods in a random world: effects that fail before or
-// after they happened, crashes, lost sandboxes, reboots, restarts of podd,
-// objects that come and go, clocks that jump. After each step everything that
+// after they happened or hang, crashes, lost sandboxes, reboots, restarts of
+// podd, objects that come and go, clocks that jump. At each step everything that
 // is promised of a decision has to hold; and once the faults stop, the pod comes
-// to rest, and once it is deleted, it goes.
-func TestAnyLife(t *testing.T) { rapid.Check(t, anyLife) }
+// to rest, and once it is deleted, it goes. -rapid.checks says how many lives,
+// and make simulate runs many. A life that goes wrong prints itself as a
+// scenario, which testdata can keep.
+func TestAnyLife(t *testing.T) {
+	var lives, hours float64
+	least := math.Inf(1)
+	rapid.Check(t, func(t *rapid.T) {
+		lived := anyLife(t).Hours()
+		lives, hours, least = lives+1, hours+lived, min(least, lived)
+	})
+	t.Logf("%.0f lives, %.0f virtual hours", lives, hours)
+	if least < leastLife.Hours() { // a thousand hours in a hundred lives
+		t.Errorf("a life was of %v hours", least)
+	}
+}
 
 // FuzzAnyLife is the same, its choices made by the fuzzer.
-func FuzzAnyLife(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyLife)) }
+func FuzzAnyLife(f *testing.F) { f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { anyLife(t) })) }
 
-func anyLife(t *rapid.T) {
-	l := newLife(t)
+// leastLife is how long every life is at least.
+const leastLife = 10 * time.Hour
+
+func anyLife(t *rapid.T) time.Duration {
+	l := newLife(t, drawPod(t))
+	defer l.tell()
+	l.drawRefs()
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
 		l.step()
 	}
+	for l.w.lived < leastLife {
+		l.live()
+	}
 	l.calm()
 	l.deleteAndLeave()
+	l.over = true
+	return l.w.lived
 }
 
-// life is a pod in a world, driven by rapid.
+// life is a pod in a world, driven by rapid. All that it does is a command of
+// the script of a scenario.
 type life struct {
-	t *rapid.T
-	w *world
-	// flying are the actions under way: started, and not yet done.
-	flying map[Subject]Action
+	t      *rapid.T
+	s      *scenario
+	w      *world
+	script []string
+	over   bool
 }
 
-func newLife(t *rapid.T) *life {
-	p := drawPod(t)
-	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &life{t: t, flying: map[Subject]Action{}, w: newWorld(Input{Now: start, Pod: p, Node: testNode(), Refs: drawRefs(t)})}
+func newLife(t *rapid.T, p *corev1.Pod) *life {
+	files := map[string]string{
+		"cm-1.yaml":   "kind: ConfigMap\nmetadata: {name: cm}\ndata: {k: \"1\"}\n",
+		"cm-2.yaml":   "kind: ConfigMap\nmetadata: {name: cm}\ndata: {k: \"2\"}\n",
+		"secret.yaml": "kind: Secret\nmetadata: {name: secret}\nstringData: {k: v}\n",
+		"pod.yaml":    podYAML(t, p),
+	}
+	s := newScenario(t, files)
+	return &life{t: t, s: s, w: s.w}
+}
+
+func podYAML(t fataler, p *corev1.Pod) string {
+	text, err := yaml.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// do is one command.
+func (l *life) do(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	l.script = append(l.script, line)
+	words := strings.Fields(line)
+	l.s.out = nil
+	l.s.command(words[0], words[1:])
+	for _, text := range l.w.wrong {
+		l.t.Error(text)
+	}
+	if len(l.w.wrong) > 0 {
+		l.t.FailNow()
+	}
+}
+
+// keep is where a life that fails is written.
+var keep = flag.String("keep", "", "write a life that fails to this file, as a scenario")
+
+// tell prints a life that did not end as it should. The last one that rapid
+// tries is the shortest.
+func (l *life) tell() {
+	if l.over {
+		return
+	}
+	text := archive(l.s.files, l.script)
+	l.t.Logf("As a scenario, for pod/testdata and go test ./pod -run TestScenarios -rewrite (-keep FILE writes it):\n%s", text)
+	if *keep == "" {
+		return
+	}
+	if err := os.WriteFile(*keep, []byte(text), 0o644); err != nil {
+		l.t.Log(err)
+	}
+}
+
+// chance is true that often.
+func (l *life) chance(of float64, what string) bool {
+	return rapid.Float64Range(0, 1).Draw(l.t, what) < of
 }
 
 func drawPod(t *rapid.T) *corev1.Pod {
@@ -151,53 +231,44 @@ func drawProbe(t *rapid.T, name string) *corev1.Probe {
 	return p
 }
 
-func drawRefs(t *rapid.T) Refs {
-	var r Refs
-	if rapid.Bool().Draw(t, "configMap") {
-		value := rapid.SampledFrom([]string{"1", "2"}).Draw(t, "value")
-		r.ConfigMaps = map[string]*corev1.ConfigMap{"cm": {Data: map[string]string{"k": value}}}
-	}
-	if rapid.Bool().Draw(t, "secret") {
-		r.Secrets = map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}}
-	}
-	if rapid.Bool().Draw(t, "standing") {
-		r.Standings = map[string]Standing{"path/a": {Met: true}}
-	}
-	if rapid.Float64Range(0, 1).Draw(t, "others") < 0.2 {
-		r.EndFirst = []string{"default/other"}
-	}
-	return r
+// drawRefs lets the objects that the pod refers to come and go, and what it waits
+// for before it starts and ends.
+func (l *life) drawRefs() {
+	l.do("%s", rapid.SampledFrom([]string{"object cm-1.yaml", "object cm-2.yaml", "remove configmap cm"}).Draw(l.t, "configMap"))
+	l.do("%s", rapid.SampledFrom([]string{"object secret.yaml", "remove secret secret"}).Draw(l.t, "secret"))
+	l.do("standing path/a %s", rapid.SampledFrom([]string{"met", "absent"}).Draw(l.t, "standing"))
+	l.do("end-first %s", rapid.SampledFrom([]string{"", "", "", "", "default/other"}).Draw(l.t, "others"))
 }
 
-// steps are the things that may happen, by how often they do.
+// step is one of the things that may happen, by how often they do.
 func (l *life) step() {
-	w, t := l.w, l.t
+	t := l.t
 	switch n := rapid.IntRange(0, 99).Draw(t, "step"); {
 	case n < 20:
-		l.launch()
+		l.do("launch")
 		l.land()
 	case n < 30:
-		l.launch()
+		l.do("launch")
 	case n < 40:
 		l.land()
 	case n < 50:
-		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "seconds")) * time.Second)
+		l.do("wait %ds", rapid.IntRange(1, 400).Draw(t, "seconds"))
 	case n < 60:
 		l.exitSome()
 	case n < 68:
 		kind := rapid.SampledFrom(allKinds()).Draw(t, "kind")
-		w.faults[kind] = append(w.faults[kind], fault{message: "fault", after: rapid.Bool().Draw(t, "after")})
+		l.do("fail %s %s fault", kind, rapid.SampledFrom([]string{"", "after", "3"}).Draw(t, "how"))
 	case n < 72:
 		l.crash()
 	case n < 75:
 		l.crash()
-		w.reboot()
+		l.do("reboot")
 	case n < 79:
 		l.lose()
 	case n < 83:
-		w.in.Refs = drawRefs(t)
+		l.drawRefs()
 	case n < 86:
-		w.now = w.now.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "jump")) * time.Hour)
+		l.do("clock %dh", rapid.IntRange(-1000, 1000).Draw(t, "jump"))
 	case n < 88:
 		l.newImage()
 	case n < 90:
@@ -207,11 +278,11 @@ func (l *life) step() {
 	case n < 97:
 		l.turnImages()
 	case n < 98:
-		w.stubborn["app0"] = !w.stubborn["app0"]
+		l.do("stubborn app0")
 	default:
-		w.in.Deleted = &Deletion{At: w.now, Grace: 30 * time.Second}
+		l.do("delete 30s")
 	}
-	l.decide()
+	l.do("decide")
 }
 
 func allKinds() []Kind {
@@ -221,160 +292,51 @@ func allKinds() []Kind {
 	}
 }
 
-// decide looks, and holds what it sees against the rest of the promises: the
-// same again for the same input, an input left alone, a memo that survives its
-// way through JSON.
-func (l *life) decide() Output {
-	l.w.in.InFlight = sortedSubjects(l.flying)
-	in := l.w.in
-	in.Now = l.w.now
-	before := dump(in)
-	one, two := Decide(in), Decide(in)
-	if !reflect.DeepEqual(one, two) {
-		l.t.Fatalf("two decisions on one input differ:\n%s\n%s", dump(one), dump(two))
-	}
-	if after := dump(in); after != before {
-		l.t.Fatalf("decide changed its input:\n%s\n%s", before, after)
-	}
-	l.moves(in.Memo, one.Memo)
-	l.w.decide()
-	l.reload()
-	l.check()
-	return one
-}
-
-// moves checks that every container kept to the table of stages.
-func (l *life) moves(before, after Memo) {
-	for name, a := range after.Durable.Containers {
-		b := before.Durable.Containers[name]
-		if b == nil || b.Stage == a.Stage || reachable(b.Stage, a.Stage, 2) {
-			continue
-		}
-		l.t.Fatalf("%s went from %q to %q", name, b.Stage, a.Stage)
-	}
-}
-
-// reachable says whether one decision, which may learn and then act, can have
-// led from one stage to the other.
-func reachable(from, to Stage, moves int) bool {
-	for _, next := range stageMoves(from) {
-		if next == to || moves > 1 && reachable(next, to, moves-1) {
-			return true
-		}
-	}
-	return false
-}
-
-// reload sends the durable memo through the disk.
-func (l *life) reload() {
-	text, err := json.Marshal(l.w.in.Memo.Durable)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	var back Durable
-	if err := json.Unmarshal(text, &back); err != nil {
-		l.t.Fatal(err)
-	}
-	if !back.Equal(l.w.in.Memo.Durable) {
-		l.t.Fatalf("the memo is not what it was stored as:\n%s", text)
-	}
-	l.w.in.Memo.Durable = back
-}
-
-func (l *life) check() {
-	for _, text := range l.w.wrong {
-		l.t.Error(text)
-	}
-	if len(l.w.wrong) > 0 {
-		l.t.FailNow()
-	}
-}
-
-func dump(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
-// launch starts what is wanted and free, and cancels what may be cancelled and
-// is wanted no more, as the shell does.
-func (l *life) launch() {
-	out := l.decide()
-	for _, subject := range sortedSubjects(l.flying) {
-		wanted := slices.ContainsFunc(out.Do, func(a Action) bool {
-			return a.Subject == subject && a.Kind == l.flying[subject].Kind
-		})
-		if l.flying[subject].Kind.Cancelable() && !wanted {
-			delete(l.flying, subject)
-		}
-	}
-	for _, a := range out.Do {
-		if _, busy := l.flying[a.Subject]; !busy {
-			l.flying[a.Subject] = a
-		}
-	}
-}
-
 // land ends some of what is under way, in any order.
 func (l *life) land() {
-	for _, subject := range rapid.Permutation(sortedSubjects(l.flying)).Draw(l.t, "order") {
-		if rapid.Float64Range(0, 1).Draw(l.t, "lands") < 0.7 {
-			l.finish(subject)
+	var some []string
+	for _, subject := range rapid.Permutation(sortedSubjects(l.w.flying)).Draw(l.t, "order") {
+		if l.chance(0.7, "lands") {
+			some = append(some, string(subject))
 		}
 	}
-}
-
-func (l *life) finish(subject Subject) {
-	memo := l.w.in.Memo
-	before := dump(memo)
-	l.w.do(l.flying[subject])
-	if dump(memo) != before {
-		l.t.Fatalf("apply changed its memo: %s", subject)
+	if len(some) > 0 {
+		l.do("land %s", strings.Join(some, " "))
 	}
-	delete(l.flying, subject)
-	l.check()
 }
 
-// crash kills podd: what is under way happens or not, and nobody is told.
 func (l *life) crash() {
-	for _, subject := range sortedSubjects(l.flying) {
+	var happened []string
+	for _, subject := range sortedSubjects(l.w.flying) {
 		if rapid.Bool().Draw(l.t, "happened") {
-			_, _ = l.w.effect(l.flying[subject])
+			happened = append(happened, string(subject))
 		}
 	}
-	clear(l.flying)
-	l.w.restartPodd()
-}
-
-func sortedSubjects(m map[Subject]Action) []Subject {
-	return slices.Sorted(maps.Keys(m))
+	l.do("crash %s", strings.Join(happened, " "))
 }
 
 func (l *life) exitSome() {
-	for _, c := range slices.Clone(l.w.in.Seen.Containers) {
-		if c.State == Running && rapid.Bool().Draw(l.t, "exits") {
-			l.w.exit(c.ID, rapid.SampledFrom([]int{0, 1, 137}).Draw(l.t, "code"))
+	names := map[string]bool{}
+	for _, c := range l.w.in.Seen.Containers {
+		if c.State == Running {
+			names[c.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if rapid.Bool().Draw(l.t, "exits") {
+			l.do("exit %s %d", name, rapid.SampledFrom([]int{0, 1, 137}).Draw(l.t, "code"))
 		}
 	}
 }
 
 func (l *life) lose() {
-	seen := &l.w.in.Seen
-	switch rapid.IntRange(0, 3).Draw(l.t, "lost") {
-	case 0:
-		seen.Sandboxes = slices.Clone(seen.Sandboxes)
-		for i := range seen.Sandboxes {
-			seen.Sandboxes[i].State = Exited
-		}
-	case 1:
-		seen.Network = nil
-	case 2:
-		seen.Containers = seen.Containers[:len(seen.Containers)/2]
-		l.w.reboots++
-	case 3:
-		seen.Volumes = map[string]string{}
+	what := rapid.SampledFrom([]string{"sandbox", "network", "container", "volumes"}).Draw(l.t, "lost")
+	if what != "container" {
+		l.do("lose %s", what)
+		return
+	}
+	if all := l.w.in.Seen.Containers; len(all) > 0 {
+		l.do("lose container %s", rapid.SampledFrom(all).Draw(l.t, "which").Name)
 	}
 }
 
@@ -382,8 +344,15 @@ func (l *life) newImage() {
 	p := l.w.in.Pod.DeepCopy()
 	c := &p.Spec.Containers[rapid.IntRange(0, len(p.Spec.Containers)-1).Draw(l.t, "which")]
 	c.Image = rapid.SampledFrom([]string{"a:1", "b:1", "c:1"}).Draw(l.t, "image")
+	l.update(p)
+}
+
+// update gives the pod another spec.
+func (l *life) update(p *corev1.Pod) {
 	p.Generation++
-	l.w.in.Pod = p
+	name := fmt.Sprintf("pod-%d.yaml", p.Generation)
+	l.s.files[name] = podYAML(l.t, p)
+	l.do("update %s", name)
 }
 
 // debug adds an ephemeral container.
@@ -395,92 +364,78 @@ func (l *life) debug() {
 		c.TargetContainerName = "app0"
 	}
 	p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, c)
-	p.Generation++
-	l.w.in.Pod = p
+	l.update(p)
 }
 
 func (l *life) turnProbe() {
 	kind := rapid.SampledFrom([]ProbeKind{Startup, Liveness, Readiness}).Draw(l.t, "probe")
-	subject := SubjectProbe("app0", kind)
-	if _, bad := l.w.probes[subject]; bad {
-		delete(l.w.probes, subject)
+	if _, bad := l.w.probes[SubjectProbe("app0", kind)]; bad {
+		l.do("probe app0 %s", kind)
 	} else {
-		l.w.probes[subject] = "down"
+		l.do("probe app0 %s down", kind)
 	}
 }
 
 func (l *life) turnImages() {
-	w := l.w
-	if _, gone := w.absent["a:1"]; gone {
-		delete(w.absent, "a:1")
+	if _, gone := l.w.absent["a:1"]; gone {
+		l.do("image a:1")
 		return
 	}
-	w.absent["a:1"] = "unreachable"
-	w.in.Seen.Images = cloneMap(w.in.Seen.Images)
-	delete(w.in.Seen.Images, "a:1")
+	l.do("image a:1 unreachable")
+	l.do("lose image a:1")
+}
+
+// live lets hours pass in which little happens; what is under way at their
+// beginning may hang. What costs time to check is checked at their beginning and
+// end, the rest all the time.
+func (l *life) live() {
+	if l.chance(0.7, "lands") {
+		l.do("land")
+	}
+	for _, happens := range []func(){l.exitSome, l.turnProbe, l.turnImages, l.drawRefs, l.crash} {
+		if l.chance(0.2, "happens") {
+			happens()
+		}
+	}
+	l.advance(rapid.IntRange(1, 240).Draw(l.t, "minutes"))
+}
+
+func (l *life) advance(minutes int) {
+	l.w.careful = false
+	l.do("advance %dm", minutes)
+	l.w.careful = true
 }
 
 // calm ends all faults and brings everything that may be missing: the pod has
 // to come to rest, with no action wanted but probes, and not in a hot loop.
 func (l *life) calm() {
-	w := l.w
-	for _, subject := range sortedSubjects(l.flying) {
-		l.finish(subject)
+	l.do("land")
+	for _, kind := range allKinds() {
+		l.do("heal %s", kind)
 	}
-	w.in.InFlight = nil
-	clear(w.faults)
-	clear(w.absent)
-	clear(w.probes)
-	w.in.Seen.Images = map[string]Image{"a:1": {ID: "a"}, "b:1": {ID: "b"}, "c:1": {ID: "c"}}
-	w.in.Refs = Refs{
-		ConfigMaps: map[string]*corev1.ConfigMap{"cm": {Data: map[string]string{"k": "v"}}},
-		Secrets:    map[string]*corev1.Secret{"secret": {Data: map[string][]byte{"k": []byte("v")}}},
-		Standings:  map[string]Standing{"path/a": {Met: true}},
+	for _, kind := range []ProbeKind{Startup, Liveness, Readiness} {
+		l.do("probe app0 %s", kind)
+	}
+	for _, line := range []string{
+		"image a:1", "have a:1", "have b:1", "have c:1", "object cm-1.yaml", "object secret.yaml", "standing path/a met", "end-first",
+	} {
+		l.do("%s", line)
 	}
 	for range 6 {
-		w.advance(6 * time.Minute)
+		l.advance(6)
 		l.finishInits()
 	}
-	w.advance(6 * time.Minute)
-	l.check()
-	if out := l.decide(); len(out.Do) > 0 && w.in.Deleted == nil {
-		l.t.Fatalf("still wants %s", kinds(out.Do))
-	}
-	l.rest()
-}
-
-// rest checks what a pod at rest looks like.
-func (l *life) rest() {
-	st := l.w.last.Status
-	if l.w.in.Deleted != nil {
-		return
-	}
-	switch st.Phase {
-	case corev1.PodRunning:
-		if l.w.in.Pod.Spec.RestartPolicy != corev1.RestartPolicyAlways {
-			return
-		}
-		for _, c := range st.ContainerStatuses {
-			if c.State.Running == nil || !c.Ready {
-				l.t.Fatalf("%s does not run in a pod at rest: %s", c.Name, dump(c))
-			}
-		}
-	case corev1.PodPending:
-		l.t.Fatalf("pending at rest: %s", dump(st))
-	default:
-		if seen := l.w.in.Seen; len(seen.Containers)+len(seen.Sandboxes) > 0 || seen.Network != nil || seen.Cgroup || seen.Files {
-			l.t.Fatalf("a finished pod leaves something: %s", dump(seen))
-		}
-	}
+	l.advance(6)
+	l.do("at-rest")
 }
 
 // finishInits lets the init containers that run succeed.
 func (l *life) finishInits() {
 	for range l.w.in.Pod.Spec.InitContainers {
 		for _, spec := range l.w.in.Pod.Spec.InitContainers {
-			if c := l.w.running(spec.Name); c != nil && !isSidecar(&spec) {
-				l.w.exit(c.ID, 0)
-				l.w.settle()
+			if l.w.running(spec.Name) != nil && !isSidecar(&spec) {
+				l.do("exit %s 0", spec.Name)
+				l.do("settle")
 			}
 		}
 	}
@@ -488,18 +443,8 @@ func (l *life) finishInits() {
 
 // deleteAndLeave deletes the pod: in the end nothing of it is left.
 func (l *life) deleteAndLeave() {
-	w := l.w
-	if w.in.Deleted == nil {
-		w.in.Deleted = &Deletion{At: w.now, Grace: 30 * time.Second}
-	}
-	w.stubborn["app0"] = true
-	w.advance(6 * time.Minute)
-	l.check()
-	seen := w.in.Seen
-	if !w.last.Gone || len(seen.Containers)+len(seen.Sandboxes) > 0 || seen.Network != nil || seen.Files || seen.Logs {
-		l.t.Fatalf("not gone: %s %s", dump(seen), kinds(w.last.Do))
-	}
-	if p := w.last.Status.Phase; !terminal(p) {
-		l.t.Fatalf("a pod that is gone is %s", p)
-	}
+	l.do("delete 30s")
+	l.do("stubborn app0")
+	l.advance(6)
+	l.do("all-gone")
 }

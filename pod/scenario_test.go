@@ -31,9 +31,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print into t
 //	                      let the next actions of a kind fail, before or after
 //	                      their effect; heal KIND ends it
 //	exit C CODE [TEXT]    end a container's process; oom C: by the OOM killer
-//	lose sandbox|network|cgroup|container C
+//	lose sandbox|network|cgroup|volumes|container C|image REF
 //	reboot, restart       of the host, of podd
-//	clock -1h             set the clock
+//	clock -1h             set the clock; wait 10s lets time pass, unseen
 //	object FILE, remove KIND NAME
 //	image REF TEXT        the reference cannot be pulled; image REF: it can
 //	have REF              the image is there
@@ -44,16 +44,22 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print into t
 //	standing COND met|HOW how a start condition stands; end-first [POD...] are
 //	                      the pods that have to end first
 //	orphan                the object and the memo are gone; forget: the memo
+//	launch                start what is wanted; land [SUBJECT...] ends it, all of
+//	                      it without a subject; crash [SUBJECT...] kills podd,
+//	                      of what is under way only these having happened
+//	at-rest, all-gone     check the pod's end
 //	status, conditions, config C, sandbox, volume V, probes
 //	                      print more
 type scenario struct {
-	t     *testing.T
+	t     fataler
 	files map[string]string
 	w     *world
 	start time.Time
 	out   []string
 	shown string
 }
+
+var scenarioStart = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -70,16 +76,16 @@ func runScenario(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scenario{t: t, files: map[string]string{}, start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+	files := map[string]string{}
 	var script *txtar.File
 	for i := range archive.Files {
 		f := &archive.Files[i]
-		s.files[f.Name] = string(f.Data)
+		files[f.Name] = string(f.Data)
 		if f.Name == "script" {
 			script = f
 		}
 	}
-	s.w = newWorld(Input{Now: s.start, Pod: s.pod("pod.yaml"), Node: testNode()})
+	s := newScenario(t, files)
 	s.w.trace = func(text string) { s.print("%s", text) }
 	got := s.run(string(script.Data))
 	for _, text := range s.w.wrong {
@@ -171,6 +177,7 @@ func (s *scenario) happen(name string, args []string) {
 		s.fail(Kind(arg(0)), args[1:])
 	case "heal":
 		delete(w.always, Kind(arg(0)))
+		delete(w.faults, Kind(arg(0)))
 	case "exit", "oom":
 		s.exit(name, arg(0), arg(1), rest(2))
 	case "lose":
@@ -179,6 +186,8 @@ func (s *scenario) happen(name string, args []string) {
 		w.reboot()
 	case "restart":
 		w.restartPodd()
+	case "wait":
+		w.pass(w.now.Add(s.duration(arg(0))))
 	case "clock":
 		w.now = w.now.Add(s.duration(arg(0)))
 	case "object":
@@ -224,7 +233,9 @@ func (s *scenario) happen(name string, args []string) {
 		w.in.Pod = &corev1.Pod{ObjectMeta: w.in.Pod.ObjectMeta}
 		w.in.Memo, w.in.Deleted = Memo{}, &Deletion{At: w.now, Grace: 30 * time.Second}
 	default:
-		s.show(name, arg(0))
+		if !s.fly(name, args) {
+			s.show(name, arg(0))
+		}
 	}
 }
 
@@ -412,7 +423,13 @@ func (s *scenario) lose(what, name string) {
 		seen.Network = nil
 	case "cgroup":
 		seen.Cgroup = false
+	case "volumes":
+		seen.Volumes = map[string]string{}
+	case "image":
+		seen.Images = cloneMap(seen.Images)
+		delete(seen.Images, name)
 	case "container":
+		s.w.reboots++ // it may start once more
 		seen.Containers = slices.DeleteFunc(slices.Clone(seen.Containers), func(c Container) bool { return c.Name == name })
 	}
 }

@@ -33,6 +33,12 @@ type world struct {
 	trace func(text string)
 	last  Output
 	wrong []string
+	// careful checks every promise at every decision.
+	careful bool
+	// flying are the actions under way: launched, and not yet landed.
+	flying map[Subject]Action
+	// lived is how much time passed, the jumps of the clock not counted.
+	lived time.Duration
 	// reboots lets a process start twice: nobody knows that it ran.
 	reboots int
 }
@@ -51,16 +57,23 @@ func newWorld(in Input) *world {
 	return &world{
 		now: in.Now, in: in, absent: map[string]string{}, faults: map[Kind][]fault{},
 		always: map[Kind]fault{}, probes: map[Subject]string{}, stubborn: map[string]bool{}, exits: map[string]int{},
-		starts: map[string]int{},
+		starts: map[string]int{}, flying: map[Subject]Action{},
 	}
 }
 
 // decide looks once, and keeps the memo.
 func (w *world) decide() Output {
-	w.in.Now = w.now
+	w.in.Now, w.in.InFlight = w.now, sortedSubjects(w.flying)
+	if w.careful {
+		w.promises()
+	}
 	out := Decide(w.in)
 	w.check(out)
 	w.in.Memo, w.last = out.Memo, out
+	if w.careful {
+		w.reload()
+		w.quiet(out)
+	}
 	w.tell(out.Events)
 	return out
 }
@@ -111,7 +124,15 @@ func (w *world) do(a Action) {
 	if failed && r.Err == nil {
 		r.Err, r.Probe = &Failure{Kind: Transient, Reason: f.reason, Message: f.message}, nil
 	}
-	memo, events := Apply(w.in.Memo, w.now, r)
+	before := w.in.Memo
+	text := ""
+	if w.careful {
+		text = dump(before)
+	}
+	memo, events := Apply(before, w.now, r)
+	if w.careful && dump(before) != text {
+		w.fail("apply changed its memo: %s", a.Subject)
+	}
 	w.in.Memo = memo
 	w.tell(events)
 }
@@ -327,19 +348,20 @@ func (w *world) reboot() {
 func (w *world) restartPodd() { w.in.Memo.Volatile = Volatile{} }
 
 // settle decides and does, in the order of the list, until nothing is left to
-// do at this moment but what is told to be pending. It says how many rounds it
-// took; too many is a hot loop.
-func (w *world) settle() int {
+// do at this moment but what is under way, and hangs. Too many rounds are a hot
+// loop.
+func (w *world) settle() {
 	for round := 1; ; round++ {
 		out := w.decide()
-		if len(out.Do) == 0 || out.Gone {
-			return round
+		free := slices.DeleteFunc(slices.Clone(out.Do), func(a Action) bool { _, busy := w.flying[a.Subject]; return busy })
+		if len(free) == 0 || out.Gone {
+			return
 		}
 		if round > 200 {
-			w.fail("hot loop: %s", kinds(out.Do))
-			return round
+			w.fail("hot loop: %s", kinds(free))
+			return
 		}
-		for _, a := range out.Do {
+		for _, a := range free {
 			w.do(a)
 		}
 	}
@@ -358,10 +380,16 @@ func (w *world) advance(by time.Duration) {
 			w.fail("too many wakes")
 			break
 		}
-		w.now = next
+		w.pass(next)
 	}
-	w.now = end
+	w.pass(end)
 	w.settle()
+}
+
+// pass lets it be a later time.
+func (w *world) pass(until time.Time) {
+	w.lived += until.Sub(w.now)
+	w.now = until
 }
 
 // describe is an action in a line.
