@@ -256,7 +256,7 @@ func TestReflectionListsAllServices(t *testing.T) {
 		for _, s := range resp.GetListServicesResponse().GetService() {
 			names = append(names, s.Name)
 		}
-		for _, want := range []string{"podd.v1.Images", "podd.v1.Node", "podd.v1.Objects", "podd.v1.Providers", "podd.v1.Streams", "grpc.health.v1.Health"} {
+		for _, want := range []string{"podd.v1.Images", "podd.v1.Insight", "podd.v1.Node", "podd.v1.Objects", "podd.v1.Providers", "podd.v1.Streams", "grpc.health.v1.Health"} {
 			if !slices.Contains(names, want) {
 				t.Errorf("%s is not among %v", want, names)
 			}

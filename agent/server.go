@@ -70,6 +70,7 @@ func (a *Agent) newServer() *grpc.Server {
 	poddv1.RegisterImagesServer(srv, &images{a: a})
 	poddv1.RegisterNodeServer(srv, &node{a: a})
 	poddv1.RegisterProvidersServer(srv, providers{})
+	poddv1.RegisterInsightServer(srv, &insight{a: a})
 	return srv
 }
 
