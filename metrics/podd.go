@@ -13,6 +13,12 @@ import (
 type Snapshot struct {
 	// Pods as people see them, status included.
 	Pods []*corev1.Pod
+	// Node is nil until the host was looked at.
+	Node       *corev1.Node
+	Namespaces []*corev1.Namespace
+	ConfigMaps []*corev1.ConfigMap
+	Secrets    []*corev1.Secret
+	Claims     []*corev1.PersistentVolumeClaim
 	// Manifests counts the files of the manifests directory by state; nil when
 	// there is none.
 	Manifests map[string]int

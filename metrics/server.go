@@ -88,6 +88,9 @@ func pages(cfg Config) []page {
 			registered("go", collectors.NewGoCollector()),
 			registered("process", collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 		}},
+		{"/metrics/kube-state", []part{
+			{"kube-state", table[Snapshot]{kubeState(), snapshot}},
+		}},
 	}
 }
 

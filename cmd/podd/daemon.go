@@ -154,20 +154,6 @@ func (d *podd) serveMetrics() error {
 	return nil
 }
 
-// snapshot is what metrics are read from.
-func (d *podd) snapshot() metrics.Snapshot {
-	a := d.agent.Load()
-	if a == nil {
-		return metrics.Snapshot{}
-	}
-	s := metrics.Snapshot{Pods: a.Snapshot().Pods()}
-	if m := d.manifests.Load(); m != nil {
-		st := m.Status()
-		s.Manifests = map[string]int{"applied": st.Applied, "broken": st.Broken, "waiting": st.Waiting}
-	}
-	return s
-}
-
 // containerd chooses one and, if it is podd's own, brings it up.
 func (d *podd) containerd(ctx context.Context) (bundle daemon.Bundle, socket string, err error) {
 	chosen, err := choose(ctx, d.cfg, hostContainerd, d.log)
