@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
@@ -35,8 +35,12 @@ func (s *session) connect() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport, err := s.transport(target)
+	if err != nil {
+		return nil, err
+	}
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(deadline(s.requestTimeout)),
 	}
@@ -57,11 +61,17 @@ func (s *session) connect() (*client, error) {
 }
 
 // grpcTarget is the address as grpc wants it: unix:///run/podd/podd.sock, or
-// only the path of the socket.
+// only the path of the socket; or tcp://HOST:PORT.
 func grpcTarget(address string) (string, error) {
+	if hostPort, ok := strings.CutPrefix(address, tcpScheme); ok {
+		if _, _, err := net.SplitHostPort(hostPort); err != nil {
+			return "", fmt.Errorf("address %q is not tcp://HOST:PORT: %w", address, err)
+		}
+		return "dns:///" + hostPort, nil
+	}
 	path := strings.TrimPrefix(strings.TrimPrefix(address, "unix://"), "unix:")
 	if !strings.HasPrefix(path, "/") {
-		return "", fmt.Errorf("address %q is not a unix socket's, such as %s", address, defaultAddress)
+		return "", fmt.Errorf("address %q is neither a unix socket's, such as %s, nor tcp://HOST:PORT", address, defaultAddress)
 	}
 	return "unix://" + path, nil
 }

@@ -135,10 +135,11 @@ func newUseContext(s *session) *cobra.Command {
 func newSetContext(s *session) *cobra.Command {
 	var current bool
 	cmd := &cobra.Command{
-		Use:   "set-context (NAME | --current) [--address=ADDRESS] [--namespace=NAMESPACE]",
+		Use:   "set-context (NAME | --current) [--address=ADDRESS] [--namespace=NAMESPACE] [--certificate-authority=FILE --client-certificate=FILE --client-key=FILE]",
 		Short: "Make or change a context",
 		Long:  "Make or change a context. What is not said stays as it is.",
 		Example: "  podctl config set-context edge --address=unix:///run/podd/podd.sock --namespace=prod\n" +
+			"  podctl config set-context far --address=tcp://edge-7:9470 --certificate-authority=ca.crt --client-certificate=me.crt --client-key=me.key\n" +
 			"  podctl config set-context --current --namespace=test",
 		ValidArgsFunction: s.completeContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -180,6 +181,9 @@ func (s *session) setContext(name string, given func(flag string) bool) error {
 	}
 	if given("namespace") {
 		c.Namespace = s.namespace
+	}
+	if c.certificates, err = s.absoluteCertificates(c.certificates); err != nil {
+		return err
 	}
 	if err := s.writeContexts(f); err != nil {
 		return err

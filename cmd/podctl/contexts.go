@@ -18,11 +18,13 @@ type contextFile struct {
 	Contexts []namedContext `json:"contexts,omitempty"`
 }
 
-// namedContext is a podd and a namespace; either may be empty.
+// namedContext is a podd, with the certificates for it if it is at a tcp://
+// address, and a namespace; any may be empty.
 type namedContext struct {
-	Name      string `json:"name"`
-	Address   string `json:"address,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
+	Name         string `json:"name"`
+	Address      string `json:"address,omitempty"`
+	certificates `json:",inline"`
+	Namespace    string `json:"namespace,omitempty"`
 }
 
 // contextPath is where contexts are kept; empty when there is no home.

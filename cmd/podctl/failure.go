@@ -94,7 +94,7 @@ func (s *session) describeFailure(err error) (text string, known bool) {
 	case found:
 		return s.nobodyAnswers(strings.TrimSuffix(dialing, `"`)), false
 	case st.Code() == codes.Unavailable:
-		return fmt.Sprintf("podd at %s went away: %s", s.endpoint(), st.Message()), false
+		return fmt.Sprintf("podd at %s went away: %s", s.endpoint(), st.Message()) + s.whyClosed(), false
 	case st.Code() == codes.DeadlineExceeded:
 		return fmt.Sprintf("podd at %s did not answer within %s (--request-timeout)", s.endpoint(), s.requestTimeout), false
 	}
@@ -108,6 +108,15 @@ func (s *session) nobodyAnswers(cause string) string {
 		advice = "Use root, or an account in the group that owns the socket (podd)."
 	}
 	return fmt.Sprintf("podd does not answer at %s: %s\n%s", s.endpoint(), cause, advice)
+}
+
+// whyClosed is what may be behind a closed connection: with TLS 1.3 podd can only
+// close that of somebody whose certificate it does not accept.
+func (s *session) whyClosed() string {
+	if !strings.HasPrefix(s.endpoint(), tcpScheme) {
+		return ""
+	}
+	return "\nHas an authority of podd's client-ca-file signed the client certificate?"
 }
 
 // grpcStatus is the status of a call that failed, if err is one's.

@@ -30,6 +30,7 @@ type session struct {
 	namespace      string
 	requestTimeout time.Duration
 	contextName    string
+	certificates   certificates
 
 	// inForce is the context that settle found; empty without one.
 	inForce namedContext
@@ -52,6 +53,7 @@ func newRoot(s *session) *cobra.Command {
 	flags.StringVarP(&s.namespace, "namespace", "n", "", "the namespace of what is named")
 	flags.DurationVar(&s.requestTimeout, "request-timeout", time.Minute, "how long one answer of podd may take; 0 is as long as it takes. Streams (watch, logs, exec, import, pull) have no limit")
 	flags.StringVar(&s.contextName, "context", "", "the context that says where podd is and which namespace is meant (see podctl config)")
+	s.certificates.addFlags(flags)
 	complete(root, "context", s.completeContexts)
 	complete(root, "namespace", s.completeNamespaces)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

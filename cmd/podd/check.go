@@ -50,6 +50,10 @@ func (c Config) check() error {
 	wrong("max-parallel-image-pulls", positive(c.MaxPulls))
 	wrong("image-pull-progress-timeout", checkTimeout(c.PullTimeout))
 	wrong("listen", checkListen(c.Listen))
+	wrong("tls-cert-file", absoluteIfSet(c.TLSCert))
+	wrong("tls-private-key-file", absoluteIfSet(c.TLSKey))
+	wrong("client-ca-file", absoluteIfSet(c.ClientCA))
+	wrong("listen", c.checkTCP())
 	wrong("metrics-listen", checkHostPort(c.MetricsListen))
 	wrong("containerd", checkContainerd(c.Containerd))
 	wrong("containerd-namespace", checkNamespace(c.ContainerdNamespace))
@@ -203,11 +207,7 @@ func checkListen(addresses []string) error {
 		return errors.New("there has to be one at least")
 	}
 	for i, address := range addresses {
-		path, ok := strings.CutPrefix(address, "unix://")
-		if !ok {
-			return fmt.Errorf("not supported yet: %q: only unix:///PATH is", address)
-		}
-		if err := checkSocket(path); err != nil {
+		if err := checkEndpoint(address); err != nil {
 			return err
 		}
 		if slices.Contains(addresses[:i], address) {
@@ -215,6 +215,16 @@ func checkListen(addresses []string) error {
 		}
 	}
 	return nil
+}
+
+func checkEndpoint(address string) error {
+	if path, ok := strings.CutPrefix(address, unixScheme); ok {
+		return checkSocket(path)
+	}
+	if hostPort, ok := strings.CutPrefix(address, tcpScheme); ok && hostPort != "" {
+		return checkHostPort(hostPort)
+	}
+	return fmt.Errorf("%q is neither unix:///PATH nor tcp://HOST:PORT", address)
 }
 
 func checkSocket(path string) error {

@@ -20,6 +20,9 @@ type Config struct {
 	Root                string             `json:"root"`
 	RunDir              string             `json:"run-dir"`
 	Listen              []string           `json:"listen"`
+	TLSCert             string             `json:"tls-cert-file"`
+	TLSKey              string             `json:"tls-private-key-file"`
+	ClientCA            string             `json:"client-ca-file"`
 	Manifests           string             `json:"manifests"`
 	LogDir              string             `json:"log-dir"`
 	LogLinksDir         string             `json:"log-links-dir"`
@@ -122,7 +125,10 @@ func keys() []key {
 	return []key{
 		{"root", "directory of everything durable", func(c *Config) any { return &c.Root }},
 		{"run-dir", "directory of everything volatile: sockets, network namespaces", func(c *Config) any { return &c.RunDir }},
-		{"listen", "control endpoint, unix:///PATH; may be repeated (default unix://RUN-DIR/podd.sock)", func(c *Config) any { return &c.Listen }},
+		{"listen", "control endpoint, unix:///PATH or tcp://HOST:PORT; may be repeated (default unix://RUN-DIR/podd.sock)", func(c *Config) any { return &c.Listen }},
+		{"tls-cert-file", "certificate that podd shows on tcp:// endpoints, PEM, read again as it is replaced", func(c *Config) any { return &c.TLSCert }},
+		{"tls-private-key-file", "its private key", func(c *Config) any { return &c.TLSKey }},
+		{"client-ca-file", "certificates of who may sign those of callers over tcp://; a caller with such a certificate may do everything", func(c *Config) any { return &c.ClientCA }},
 		{"manifests", "directory of manifests", func(c *Config) any { return &c.Manifests }},
 		{"log-dir", "directory of the containers' logs", func(c *Config) any { return &c.LogDir }},
 		{"log-links-dir", "directory of links to the logs, empty for none; none too when only --log-dir is given", func(c *Config) any { return &c.LogLinksDir }},

@@ -198,7 +198,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(ctx, d.cfg.Listen)
+	listeners, err := d.listen(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,18 @@ import (
 // socketGroup may use the control endpoint, if there is such a group.
 const socketGroup = "podd"
 
-// listenAll opens every control endpoint, or none.
-func listenAll(ctx context.Context, addresses []string) ([]net.Listener, error) {
+// The kinds of control endpoints.
+const (
+	unixScheme = "unix://"
+	tcpScheme  = "tcp://"
+)
+
+// listenAll opens every control endpoint, or none. Those over TCP show id, which
+// may be nil where there are none.
+func listenAll(ctx context.Context, addresses []string, id *identity) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, address := range addresses {
-		l, err := listen(ctx, strings.TrimPrefix(address, "unix://"))
+		l, err := listenOn(ctx, address, id)
 		if err != nil {
 			for _, opened := range all {
 				err = errors.Join(err, opened.Close())
@@ -31,6 +38,18 @@ func listenAll(ctx context.Context, addresses []string) ([]net.Listener, error) 
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+func listenOn(ctx context.Context, address string, id *identity) (net.Listener, error) {
+	hostPort, ok := strings.CutPrefix(address, tcpScheme)
+	if !ok {
+		return listen(ctx, strings.TrimPrefix(address, unixScheme))
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", hostPort)
+	if err != nil {
+		return nil, err
+	}
+	return id.over(l), nil
 }
 
 // listen opens a unix socket for root and socketGroup. A socket file that nobody

@@ -70,13 +70,13 @@ func TestAFileInTheWayIsLeftAlone(t *testing.T) {
 
 func TestAllEndpointsOrNone(t *testing.T) {
 	path := socketPath(t)
-	if _, err := listenAll(t.Context(), []string{"unix://" + path, "unix:///dev/null"}); err == nil {
+	if _, err := listenAll(t.Context(), []string{"unix://" + path, "unix:///dev/null"}, nil); err == nil {
 		t.Fatal("no error")
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the first one is still there: %v", err)
 	}
-	all, err := listenAll(t.Context(), []string{"unix://" + path, "unix://" + path + "2"})
+	all, err := listenAll(t.Context(), []string{"unix://" + path, "unix://" + path + "2"}, nil)
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%d, %v", len(all), err)
 	}
