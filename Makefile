@@ -115,13 +115,13 @@ HOURS ?= 100000
 .PHONY: simulate
 simulate: ## Live HOURS=100000 virtual hours of random pods and faults (the ordinary tests live 1,000)
 	@mkdir -p bin
-	$(GOTEST) -count=1 -v -timeout 0 ./pod -run '^TestAnyLife$$' -rapid.checks $$(($(HOURS) / 10)) -keep $(CURDIR)/bin/failed-life.txt
+	$(GOTEST) -count=1 -v -timeout 0 ./pod -run '^(TestAnyLife|TestOracle)$$' -rapid.checks $$(($(HOURS) / 10)) -keep $(CURDIR)/bin/failed-life.txt
 
 # rapid's seed is fixed, so that the score is always the same.
 .PHONY: mutate
 mutate: ## Break the core in small ways and see its tests fail (ONLY="restart.go phase.go:57" for a part)
 	cd tools && go build -o ../bin/tools/mutate ./mutate
-	bin/tools/mutate -tags grpcnotrace -last '^TestAnyLife$$' -least 90 \
+	bin/tools/mutate -tags grpcnotrace -last '^(TestAnyLife|TestOracle)$$' -least 90 \
 		-args '-rapid.seed=1 -rapid.nofailfile -rapid.shrinktime=0s' ./pod $(ONLY)
 
 .PHONY: bench-logs

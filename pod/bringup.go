@@ -161,16 +161,17 @@ func sandboxFailed(message string) Event {
 
 // turn is what may run now: the sidecars up to the first init container that is
 // not through, or that has not started, and that one; or else all app
-// containers beside the sidecars.
+// containers beside the sidecars. A sidecar that ends holds nobody up that has
+// begun in this sandbox.
 func (d *decision) turn() []*corev1.Container {
-	begun := d.appsBegun()
+	begun := d.begunLast()
 	var now []*corev1.Container
 	for i := range d.pod.Spec.InitContainers {
 		spec := &d.pod.Spec.InitContainers[i]
 		through := d.initDone(spec.Name)
 		if isSidecar(spec) {
 			now = append(now, spec)
-			through = begun || d.started(spec, d.container(spec.Name)) && postStarted(spec, d.container(spec.Name))
+			through = i < begun || d.started(spec, d.container(spec.Name)) && postStarted(spec, d.container(spec.Name))
 		}
 		if !through {
 			if !isSidecar(spec) {
@@ -180,6 +181,20 @@ func (d *decision) turn() []*corev1.Container {
 		}
 	}
 	return append(now, d.apps()...)
+}
+
+// begunLast is the place among the init containers of the last that has begun in
+// this sandbox; beyond all of them if an app container has.
+func (d *decision) begunLast() int {
+	if d.appsBegun() {
+		return len(d.pod.Spec.InitContainers)
+	}
+	for i := len(d.pod.Spec.InitContainers) - 1; i > 0; i-- {
+		if d.begunHere(&d.pod.Spec.InitContainers[i]) {
+			return i
+		}
+	}
+	return 0
 }
 
 func (d *decision) apps() []*corev1.Container {

@@ -54,7 +54,7 @@ func (d *decision) finished() bool {
 type tally struct {
 	initPending, initFailed                       int
 	running, waiting, stopped, succeeded, forGood int
-	// sidecarsBegin are those that have not started yet for the first time.
+	// sidecarsBegin are those that have not started yet.
 	sidecarsBegin int
 }
 
@@ -66,7 +66,7 @@ func (d *decision) phase(last bool) corev1.PodPhase {
 	switch {
 	case t.initFailed > 0:
 		return corev1.PodFailed
-	case t.initPending > 0 || t.waiting > 0 || t.sidecarsBegin > 0 && !d.appsBegun() && t.stopped != len(d.pod.Spec.Containers):
+	case t.initPending > 0 || t.waiting > 0 || t.sidecarsBegin > 0 && !d.appsBegun():
 		return corev1.PodPending
 	case t.running > 0:
 		return corev1.PodRunning
@@ -111,7 +111,7 @@ func (d *decision) tallyInit(t *tally, spec *corev1.Container) {
 	exit := c.ended()
 	switch {
 	case isSidecar(spec):
-		if exit == nil && !d.started(spec, c) {
+		if c.Stage == StageRunning && !d.started(spec, c) {
 			t.sidecarsBegin++
 		}
 	case c.Stage == StageRunning || exit == nil:

@@ -34,10 +34,13 @@ func (d *decision) lasting() []*corev1.Container {
 // appsBegun says whether an app container has begun in this sandbox: from then
 // on no sidecar holds the others back.
 func (d *decision) appsBegun() bool {
-	return slices.ContainsFunc(d.apps(), func(spec *corev1.Container) bool {
-		c := d.container(spec.Name)
-		return c.Sandbox == d.m.Durable.Sandbox.Attempt && (c.Stage != StageWaiting || c.Last != nil)
-	})
+	return slices.ContainsFunc(d.apps(), d.begunHere)
+}
+
+// begunHere says whether a container has begun in this sandbox.
+func (d *decision) begunHere(spec *corev1.Container) bool {
+	c := d.container(spec.Name)
+	return c.Sandbox == d.m.Durable.Sandbox.Attempt && (c.Stage != StageWaiting || c.Last != nil)
 }
 
 // runs says whether anything of a container runs, or is about to.
