@@ -49,7 +49,7 @@ func seconds(t time.Time) metav1.Time {
 // in the kubelet's order.
 func (d *decision) conditions(st *corev1.PodStatus) {
 	own := []corev1.PodCondition{
-		d.readyToStart(), initialized(d.pod, st), podReady(d.pod, st, d.m.Durable.Conditions),
+		d.readyToStart(), d.initialized(st), podReady(d.pod, st, d.m.Durable.Conditions),
 		containersReady(d.pod, st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	if c, ok := d.startCondition(); ok {
@@ -98,11 +98,12 @@ func (d *decision) readyToStart() corev1.PodCondition {
 	return condition(kind, "", "")
 }
 
-func initialized(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
+// initialized is true for good once it is: also while init containers run again.
+func (d *decision) initialized(st *corev1.PodStatus) corev1.PodCondition {
 	var incomplete []string
 	for i, cs := range st.InitContainerStatuses {
 		done := cs.Ready
-		if isSidecar(&p.Spec.InitContainers[i]) {
+		if isSidecar(&d.pod.Spec.InitContainers[i]) {
 			done = cs.Started != nil && *cs.Started
 		}
 		if !done {
@@ -114,7 +115,10 @@ func initialized(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
 		c.Reason = "PodCompleted"
 		return c
 	}
-	if len(incomplete) > 0 && !anyStarted(st) {
+	was := slices.ContainsFunc(d.m.Durable.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodInitialized && c.Status == corev1.ConditionTrue
+	})
+	if len(incomplete) > 0 && !anyStarted(st) && !was {
 		return condition(corev1.PodInitialized, "ContainersNotInitialized",
 			fmt.Sprintf("containers with incomplete status: %s", incomplete))
 	}
@@ -130,17 +134,7 @@ func anyStarted(st *corev1.PodStatus) bool {
 }
 
 func containersReady(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
-	var unready []string
-	for i, cs := range st.InitContainerStatuses {
-		if isSidecar(&p.Spec.InitContainers[i]) && !cs.Ready {
-			unready = append(unready, cs.Name)
-		}
-	}
-	for _, cs := range st.ContainerStatuses {
-		if !cs.Ready {
-			unready = append(unready, cs.Name)
-		}
-	}
+	unready := unreadyOf(p, st)
 	switch {
 	case st.Phase == corev1.PodSucceeded:
 		return condition(corev1.ContainersReady, "PodCompleted", "")
@@ -151,6 +145,23 @@ func containersReady(p *corev1.Pod, st *corev1.PodStatus) corev1.PodCondition {
 			fmt.Sprintf("containers with unready status: %s", unready))
 	}
 	return condition(corev1.ContainersReady, "", "")
+}
+
+// unreadyOf are the sidecars and app containers that are not ready, as they come
+// in the spec.
+func unreadyOf(p *corev1.Pod, st *corev1.PodStatus) []string {
+	ready := map[string]bool{}
+	for _, cs := range slices.Concat(st.InitContainerStatuses, st.ContainerStatuses) {
+		ready[cs.Name] = cs.Ready
+	}
+	var names []string
+	for _, c := range sidecars(p) {
+		names = append(names, c.Name)
+	}
+	for _, c := range p.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return ready[name] })
 }
 
 func podReady(p *corev1.Pod, st *corev1.PodStatus, known []corev1.PodCondition) corev1.PodCondition {

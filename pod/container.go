@@ -196,8 +196,7 @@ func (d *decision) watch() {
 		}
 		if c.Hash != specHash(spec) {
 			d.stop(spec.Name, c, stopOrder{
-				because: fmt.Sprintf("Container %s definition changed, will be restarted", spec.Name),
-				grace:   d.grace(), again: true,
+				because: restarting(spec, "definition changed", true), grace: d.grace(), again: true,
 			})
 		}
 		d.postStart(spec, c)
@@ -212,6 +211,17 @@ func (d *decision) watch() {
 			d.kill(spec.Name, c)
 		}
 	}
+}
+
+// restarting is why a container is ended that is to run, in a kubelet's words.
+func restarting(spec *corev1.Container, why string, again bool) string {
+	switch {
+	case isSidecar(spec):
+		return fmt.Sprintf("Init container %s %s", spec.Name, why)
+	case again:
+		return fmt.Sprintf("Container %s %s, will be restarted", spec.Name, why)
+	}
+	return fmt.Sprintf("Container %s %s", spec.Name, why)
 }
 
 // sweep removes what is left of attempts that are over, once nothing better is

@@ -24,7 +24,11 @@ const (
 	codeStartError = 128
 )
 
-const messageUnknown = "The container could not be located when the pod was terminated"
+// Of a container whose end nobody saw a kubelet tells apart whether it ran.
+const (
+	messageUnknown = "The container could not be located when the pod was terminated"
+	messageLost    = "The container could not be located when the pod was deleted.  The container used to be Running"
+)
 
 // mendClock pulls what the memo says happened in the future back to now: the
 // clock was set back, and no wait may grow by that.
@@ -123,7 +127,7 @@ func (d *decision) learnContainer(name string, c *ContainerMemo, seen *Container
 		d.ended(c, exitOf(c, seen, d.now))
 	case c.Stage == StageRunning:
 		d.ended(c, &Exit{
-			Code: codeUnknown, Reason: reasonUnknown, Message: messageUnknown,
+			Code: codeUnknown, Reason: reasonUnknown, Message: messageLost,
 			StartedAt: c.StartedAt, FinishedAt: d.now,
 		})
 	case c.StartFailed:

@@ -69,10 +69,7 @@ func (d *decision) verdict(spec *corev1.Container, c *ContainerMemo, kind ProbeK
 
 // failedProbe ends a container that failed its liveness or startup probe.
 func (d *decision) failedProbe(spec *corev1.Container, c *ContainerMemo, kind ProbeKind, p *corev1.Probe) {
-	because := fmt.Sprintf("Container %s failed %s probe", spec.Name, kind)
-	if d.restarts(spec) {
-		because += ", will be restarted"
-	}
+	because := restarting(spec, fmt.Sprintf("failed %s probe", kind), d.restarts(spec))
 	grace := d.grace()
 	if s := p.TerminationGracePeriodSeconds; s != nil {
 		grace = time.Duration(*s) * time.Second

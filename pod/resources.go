@@ -101,21 +101,28 @@ func add(total, more corev1.ResourceList) {
 	}
 }
 
+// heldLimits are the limits that hold for the pod as a whole: of cpu and memory
+// only if every container has one.
+func heldLimits(p *corev1.Pod) corev1.ResourceList {
+	all := limits(p)
+	for _, name := range [...]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if !everyLimit(p, name) {
+			delete(all, name)
+		}
+	}
+	return all
+}
+
 // podResources are the settings of the pod's cgroup, as a kubelet computes
 // them: a limit holds for the pod only when every container has one.
 func podResources(p *corev1.Pod) PodResources {
 	if qosClass(p) == corev1.PodQOSBestEffort {
 		return PodResources{}
 	}
-	req, lim := requests(p), limits(p)
-	r := PodResources{MilliCPURequest: req.Cpu().MilliValue()}
-	if everyLimit(p, corev1.ResourceCPU) {
-		r.MilliCPULimit = lim.Cpu().MilliValue()
+	req, lim := requests(p), heldLimits(p)
+	return PodResources{
+		MilliCPURequest: req.Cpu().MilliValue(), MilliCPULimit: lim.Cpu().MilliValue(), MemoryLimit: lim.Memory().Value(),
 	}
-	if everyLimit(p, corev1.ResourceMemory) {
-		r.MemoryLimit = lim.Memory().Value()
-	}
-	return r
 }
 
 func everyLimit(p *corev1.Pod, name corev1.ResourceName) bool {

@@ -29,6 +29,8 @@ func (d *decision) report() {
 	} else {
 		d.addresses(&st)
 		d.containerStatuses(&st)
+		st.AllocatedResources = requests(d.pod)
+		st.Resources = &corev1.ResourceRequirements{Requests: st.AllocatedResources.DeepCopy(), Limits: heldLimits(d.pod)}
 	}
 	if v := m.Verdict; v != nil && m.Phase == corev1.PodFailed {
 		st.Reason, st.Message = v.Reason, v.Message
