@@ -43,21 +43,29 @@ type Config struct {
 	Facts func() pod.Node
 	// Record is told of every finished action.
 	Record func(kind pod.Kind, took time.Duration, err error)
-	// Disks tell how full they are; Collection says what is removed when.
-	Disks      Disks
-	Collection pod.CollectPolicy
-	// Finished says how long finished pods stay.
-	Finished pod.FinishedPolicy
+	// Disks tell how full they are.
+	Disks Disks
+	// Settings hold until Change brings others.
+	Settings Settings
 	// Collected is told of everything that was removed for that: "image" or
 	// "log", and why.
 	Collected func(what, reason string)
 	// Working tells whether the runtime answers.
 	Working func(context.Context) error
-	// Version is for Node.Version; ConfigYAML for Node.Config.
-	Version    Version
+	// Version is for Node.Version.
+	Version Version
+	Limits  Limits
+	Log     *zap.Logger
+}
+
+// Settings are what may be changed while the agent runs.
+type Settings struct {
+	// Collection says what is removed when.
+	Collection pod.CollectPolicy
+	// Finished says how long finished pods stay.
+	Finished pod.FinishedPolicy
+	// ConfigYAML is for Node.Config.
 	ConfigYAML []byte
-	Limits     Limits
-	Log        *zap.Logger
 }
 
 // check tells what is missing.
@@ -81,6 +89,10 @@ type Agent struct {
 	turns   turns
 	actions sync.WaitGroup
 	ready   atomic.Bool
+	// settings are the present ones.
+	settings atomic.Pointer[Settings]
+	// pulses are those of the workers that run, with their pods' names.
+	pulses sync.Map
 	// taken is closed when the known pods are taken up.
 	taken chan struct{}
 	// nudged has room for one word that there may be something to collect.
@@ -103,7 +115,7 @@ func New(cfg Config) (*Agent, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Agent{
+	a := &Agent{
 		cfg:     cfg,
 		keeper:  newKeeper(cfg.Store, cfg.Log),
 		turns:   newTurns(cfg.Limits),
@@ -111,7 +123,15 @@ func New(cfg Config) (*Agent, error) {
 		nudged:  make(chan struct{}, 1),
 		seats:   map[types.UID]*corev1.Pod{},
 		workers: map[types.UID]*worker{},
-	}, nil
+	}
+	a.settings.Store(&cfg.Settings)
+	return a, nil
+}
+
+// Change has other settings hold from now on.
+func (a *Agent) Change(s Settings) {
+	a.settings.Store(&s)
+	a.nudge()
 }
 
 // Snapshot is everything now.

@@ -96,7 +96,7 @@ func (c *collector) happened(ctx context.Context, kind, reason, text string) {
 
 // images removes one image after the other, as long as the policy has one go.
 func (c *collector) images(ctx context.Context) error {
-	policy := c.a.cfg.Collection
+	policy := c.a.settings.Load().Collection
 	for {
 		disk, err := c.a.cfg.Disks.Images(ctx)
 		if err != nil {
@@ -153,9 +153,10 @@ func (c *collector) short(ctx context.Context) {
 		c.said = ""
 		return
 	}
+	policy := c.a.settings.Load().Collection
 	c.trouble(ctx, "FreeDiskSpaceFailed", fmt.Sprintf(
 		"the images' file system is over %d%% full, and podd may remove no image: all are in use, pinned, or were so within the last %s",
-		c.a.cfg.Collection.High, c.a.cfg.Collection.MinAge))
+		policy.High, policy.MinAge))
 }
 
 func (c *collector) removeImage(ctx context.Context, victim pod.Collectable, reason, why string) error {
@@ -189,7 +190,7 @@ func (a *Agent) neededImages() map[string]string {
 // logs has workers remove the logs of their finished pods, as the policy wants
 // it.
 func (c *collector) logs(ctx context.Context) error {
-	policy := c.a.cfg.Collection
+	policy := c.a.settings.Load().Collection
 	disk, err := c.a.cfg.Disks.Logs(ctx)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func (a *Agent) expire(ctx context.Context, now time.Time) (next time.Time) {
 		entries[string(p.UID)] = e
 		all = append(all, pod.FinishedPod{UID: p.UID, At: endedAt(p), TTL: ttl})
 	}
-	gone, next := pod.Expire(now, a.cfg.Finished, all)
+	gone, next := pod.Expire(now, a.settings.Load().Finished, all)
 	for _, x := range gone {
 		a.removeFinished(ctx, entries[string(x.UID)], x.Reason)
 	}

@@ -28,6 +28,7 @@ type keeper struct {
 	ops   chan func()
 	// ended is closed when no op is carried out any more.
 	ended chan struct{}
+	pulse pulse
 	// now is the published snapshot; only the keeper's goroutine stores it.
 	now atomic.Pointer[Snapshot]
 
@@ -58,7 +59,9 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case op := <-k.ops:
+			k.pulse.beat()
 			op()
+			k.pulse.rest()
 		}
 	}
 }

@@ -67,6 +67,8 @@ type rig struct {
 	logMaxAge time.Duration
 	finished  pod.FinishedPolicy
 	log       *zap.Logger
+	// reconfigure, if it is set, changes what the next podd is made of.
+	reconfigure func(*agent.Config)
 
 	working func(context.Context) error
 
@@ -141,8 +143,8 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Collected: func(string, string) {},
-		Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished,
-		Limits: r.limits, Log: r.log,
+		Settings: agent.Settings{Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished},
+		Limits:   r.limits, Log: r.log,
 	}
 }
 
@@ -150,7 +152,11 @@ func (r *rig) config(s *fake.Session) agent.Config {
 func (r *rig) start() {
 	r.t.Helper()
 	l := &life{session: r.world.Begin(), ran: make(chan error, 1), served: make(chan error, 1)}
-	a, err := agent.New(r.config(l.session))
+	cfg := r.config(l.session)
+	if r.reconfigure != nil {
+		r.reconfigure(&cfg)
+	}
+	a, err := agent.New(cfg)
 	if err != nil {
 		r.t.Fatal(err)
 	}

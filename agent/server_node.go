@@ -52,7 +52,7 @@ func (n *node) Version(ctx context.Context, _ *poddv1.VersionRequest) (*poddv1.V
 }
 
 func (n *node) Config(context.Context, *poddv1.ConfigRequest) (*poddv1.ConfigResponse, error) {
-	return &poddv1.ConfigResponse{Yaml: n.a.cfg.ConfigYAML}, nil
+	return &poddv1.ConfigResponse{Yaml: n.a.settings.Load().ConfigYAML}, nil
 }
 
 func (n *node) Stats(context.Context, *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {

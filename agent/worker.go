@@ -26,6 +26,8 @@ type worker struct {
 	key  pod.Key
 	mail *mailbox
 	log  *zap.Logger
+	// pulse beats with every step; a step comes with every relist at the latest.
+	pulse pulse
 	// orphan is set for a pod that the store does not know: only its remains
 	// are known, and they are to go.
 	orphan *pod.Deletion
@@ -56,6 +58,8 @@ type flight struct {
 // run is the worker's loop, until the pod is gone or ctx ends. Actions under
 // way at its end have ended, too.
 func (w *worker) run(ctx context.Context) {
+	w.a.pulses.Store(&w.pulse, w.key.Namespace+"/"+w.key.Name)
+	defer w.a.pulses.Delete(&w.pulse)
 	defer w.land()
 	next := w.step(ctx)
 	close(w.looked)
@@ -93,6 +97,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // step looks once and acts; it tells when to look again at the latest.
 func (w *worker) step(ctx context.Context) time.Duration {
+	w.pulse.beat()
 	w.fold(time.Now())
 	p, deletion := w.wish()
 	if p == nil {
@@ -274,6 +279,7 @@ func (w *worker) start(stop context.Context, act pod.Action) {
 // land waits for what is under way when the loop has ended, and keeps what came
 // of it.
 func (w *worker) land() {
+	w.pulse.rest() // actions may take their time
 	for w.fold(time.Now()); len(w.flight) > 0; w.fold(time.Now()) {
 		<-w.mail.wake
 	}

@@ -8,8 +8,14 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Ready tells that start-up is complete, with a status line for people.
+// Ready tells that start-up is complete, or that what was read anew is in
+// effect, with a status line for people.
 func Ready(status string) error { return notify(daemon.SdNotifyReady + "\nSTATUS=" + status) }
+
+// Reloading tells that the configuration is being read anew. Ready has to follow.
+func Reloading() error {
+	return notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+}
 
 // Status replaces the status line.
 func Status(status string) error { return notify("STATUS=" + status) }
@@ -17,11 +23,17 @@ func Status(status string) error { return notify("STATUS=" + status) }
 // Stopping tells that the orderly end has begun.
 func Stopping() error { return notify(daemon.SdNotifyStopping) }
 
+// Extend asks for so much time from now on before systemd holds the start or the
+// end, whichever is under way, for failed.
+func Extend(by time.Duration) error {
+	return notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", by.Microseconds()))
+}
+
 // Watchdog tells systemd that podd lives, twice in every interval that the unit
-// asks for, until ctx ends. Without such a unit it returns at once. What podd
-// waits for, a hung containerd among it, is no reason not to live. A failure to
-// tell systemd does not end it; the last one is returned.
-func Watchdog(ctx context.Context) error {
+// asks for, until ctx ends. Without such a unit it returns at once. check says
+// what does not live, if anything: systemd is not told then, and ends podd when
+// that lasts. report is told of that, and of a failure to tell systemd.
+func Watchdog(ctx context.Context, check func() error, report func(error)) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("read the watchdog's interval: %w", err)
@@ -31,12 +43,17 @@ func Watchdog(ctx context.Context) error {
 	}
 	tick := time.NewTicker(interval / 2)
 	defer tick.Stop()
-	var last error
 	for {
-		last = notify(daemon.SdNotifyWatchdog)
+		err := check()
+		if err == nil {
+			err = notify(daemon.SdNotifyWatchdog)
+		}
+		if err != nil {
+			report(err)
+		}
 		select {
 		case <-ctx.Done():
-			return last
+			return nil
 		case <-tick.C:
 		}
 	}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"time"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/podd-io/podd/agent"
 	"github.com/podd-io/podd/agent/admit"
@@ -20,9 +17,9 @@ import (
 
 // agentConfig hands the agent everything it works with.
 func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offline.Directory) (agent.Config, error) {
-	text, err := yaml.Marshal(d.cfg)
+	settings, err := d.cfg.settings()
 	if err != nil {
-		return agent.Config{}, fmt.Errorf("write down the configuration: %w", err)
+		return agent.Config{}, err
 	}
 	build, images := readBuild(), runtime.Images{Client: p.containers}
 	return agent.Config{
@@ -49,16 +46,14 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Record: func(kind pod.Kind, took time.Duration, err error) {
 			d.actions.Done(string(kind), took, err != nil)
 		},
-		Disks:      disks{p.containers, d.cfg.LogDir},
-		Collection: d.cfg.collection(),
-		Finished:   d.cfg.finished(),
-		Collected:  d.images.Collected,
-		Working:    p.containers.Ready,
+		Disks:     disks{p.containers, d.cfg.LogDir},
+		Settings:  settings,
+		Collected: d.images.Collected,
+		Working:   p.containers.Ready,
 		Version: agent.Version{
 			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
 			Runtime: p.ociRuntime, Cgroup: cgroup.Version(),
 		},
-		ConfigYAML: text,
-		Log:        d.log,
+		Log: d.log,
 	}, nil
 }

@@ -26,7 +26,9 @@ func command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runUntilSignal(cmd.Context(), cfg)
+			return runUntilSignal(cmd.Context(), cfg, func() (Config, error) {
+				return load(file, cmd.Flags().Changed("config"), cmd.Flags(), flagged)
+			})
 		},
 	}
 	root.Flags().StringVar(&file, "config", defaultConfigFile, "configuration file")
@@ -89,9 +91,9 @@ func versionCommand() *cobra.Command {
 
 // runUntilSignal runs the daemon until TERM or INT. A second signal ends it at
 // once, which leaves nothing that the next podd could not go on from.
-func runUntilSignal(ctx context.Context, cfg Config) error {
+func runUntilSignal(ctx context.Context, cfg Config, reread func() (Config, error)) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return runDaemon(ctx, cfg)
+	return runDaemon(ctx, cfg, reread)
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,8 +28,16 @@ import (
 
 // podd is one life of the daemon.
 type podd struct {
-	cfg     Config
-	log     *zap.Logger
+	cfg Config
+	// reread reads the configuration as it is now.
+	reread func() (Config, error)
+	log    *zap.Logger
+	level  zap.AtomicLevel
+	// hups are the wishes to have it read.
+	hups chan os.Signal
+	// remark is what the status line says beside the number of pods; nil for
+	// nothing.
+	remark  atomic.Pointer[string]
 	started time.Time
 	actions *metrics.Actions
 	images  *metrics.Images
@@ -45,8 +56,14 @@ type podd struct {
 // runDaemon is the daemon from its start to its orderly end, which ctx asks for:
 // first the agent finishes what is under way, then containerd is ended. Pods
 // run on.
-func runDaemon(ctx context.Context, cfg Config) (err error) {
-	d := &podd{cfg: cfg, log: newLog(cfg.level()), started: time.Now(), actions: metrics.NewActions(), images: metrics.NewImages(), back: newBackground(ctx)}
+func runDaemon(ctx context.Context, cfg Config, reread func() (Config, error)) (err error) {
+	d := &podd{
+		cfg: cfg, reread: reread, level: zap.NewAtomicLevelAt(cfg.level()), hups: make(chan os.Signal, 1),
+		started: time.Now(), actions: metrics.NewActions(), images: metrics.NewImages(), back: newBackground(ctx),
+	}
+	d.log = newLog(d.level)
+	signal.Notify(d.hups, syscall.SIGHUP) // it ends nobody, at whatever time it comes
+	defer signal.Stop(d.hups)
 	d.log.Info("podd starts", zap.String("version", readBuild().Version), zap.String("root", cfg.Root))
 	for _, dir := range []string{cfg.Root, cfg.RunDir} {
 		held, err := lock(dir)
@@ -95,7 +112,11 @@ func (d *podd) run(ctx context.Context) error {
 	if err := d.serveMetrics(); err != nil {
 		return err
 	}
-	d.back.run(func(ctx context.Context) error { d.tell(systemd.Watchdog(ctx)); return nil })
+	d.back.run(d.feedWatchdog)
+	passed, err := systemd.Sockets()
+	if err != nil {
+		return err
+	}
 	bundle, socket, err := d.containerd(ctx)
 	if err != nil {
 		return err
@@ -115,7 +136,7 @@ func (d *podd) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.runAgent(ctx, p, db), db.Close())
+	return errors.Join(d.runAgent(ctx, p, db, passed), db.Close())
 }
 
 // takeOverTime bounds the start's dealings with containerd.
@@ -182,8 +203,9 @@ func (d *podd) await(ctx context.Context, socket string) error {
 
 // runAgent runs the agent, with the control endpoint in front of it, until ctx
 // ends or either fails.
-func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
-	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, maxRestart: age(d.cfg.MaxRestart), log: d.log}
+func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed map[string]net.Listener) error {
+	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, log: d.log}
+	f.setMaxRestart(age(d.cfg.MaxRestart))
 	if err := f.refresh(ctx); err != nil {
 		return err
 	}
@@ -198,7 +220,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := d.listen(ctx)
+	listeners, err := d.listen(ctx, passed)
 	if err != nil {
 		return err
 	}
@@ -207,6 +229,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store) error {
 	group.Go(func() error { return a.Serve(ctx, listeners...) })
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { d.announce(ctx, a, p); return nil })
+	group.Go(func() error { d.reloads(ctx, d.hups, a, f); return nil })
 	group.Go(func() error { return d.readManifests(ctx, a) })
 	if d.unclean {
 		group.Go(func() error { return d.checkImages(ctx, images) })
@@ -246,13 +269,37 @@ func (d *podd) announce(ctx context.Context, a *agent.Agent, p *parts) {
 	if what := d.damage.Load(); what != nil {
 		d.storeDamaged(*what)
 	}
-	pods := len(a.Snapshot().Pods())
 	d.ready.done(func() error { return working(a, p) })
-	d.log.Info("podd is ready", zap.Strings("listen", d.cfg.Listen), zap.Int("pods", pods))
-	d.tell(systemd.Ready(fmt.Sprintf("%d pods taken up", pods)))
-	<-ctx.Done()
+	d.log.Info("podd is ready", zap.Strings("listen", d.cfg.Listen), zap.Int("pods", len(a.Snapshot().Pods())))
+	d.tell(systemd.Ready(d.status(a)))
+	d.keepStatus(ctx, a)
 	d.log.Info("podd stops; pods run on")
 	d.tell(systemd.Stopping())
+}
+
+// statusEvery is how old systemd's status line may be.
+const statusEvery = 2 * time.Second
+
+// keepStatus keeps it current until ctx ends.
+func (d *podd) keepStatus(ctx context.Context, a *agent.Agent) {
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	var seen *agent.Snapshot
+	said := ""
+	for {
+		if now := a.Snapshot(); now != seen {
+			seen = now
+			if text := d.status(a); text != said {
+				said = text
+				d.tell(systemd.Status(text))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // working tells why podd cannot work, if so.

@@ -25,7 +25,7 @@ func TestLifeOfTheDaemon(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- runDaemon(ctx, cfg) }()
+		go func() { done <- runDaemon(ctx, cfg, nil) }()
 		if err := untilWorking(t, cfg, done); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestLifeOfTheDaemon(t *testing.T) {
 		if body, err := get("http://" + cfg.MetricsListen + "/metrics"); err != nil || !strings.Contains(body, "\npodd_build_info{") {
 			t.Errorf("/metrics: %q, %v", body, err)
 		}
-		if err := runDaemon(ctx, cfg); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another podd uses it: pid %d", os.Getpid())) {
+		if err := runDaemon(ctx, cfg, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another podd uses it: pid %d", os.Getpid())) {
 			t.Errorf("a second podd: %v", err)
 		}
 		cancel()
@@ -83,7 +83,7 @@ func TestATakenMetricsAddressIsToldAtOnce(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	cfg.MetricsListen = taken.Addr().String()
-	if err := runDaemon(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "serve metrics on "+cfg.MetricsListen) {
+	if err := runDaemon(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "serve metrics on "+cfg.MetricsListen) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(containerdConfig(cfg).Address()); !errors.Is(err, os.ErrNotExist) {
@@ -96,7 +96,7 @@ func TestALogDirThatIsNoneIsTold(t *testing.T) {
 	if err := os.WriteFile(cfg.LogDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := runDaemon(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "log-dir: ") {
+	if err := runDaemon(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "log-dir: ") {
 		t.Errorf("%v", err)
 	}
 }

@@ -21,7 +21,7 @@ type facts struct {
 	host           *host.Host
 	seccompDefault bool
 	// maxRestart is how long podd waits at most before it tries again.
-	maxRestart time.Duration
+	maxRestart atomic.Int64
 	log        *zap.Logger
 	now        atomic.Pointer[pod.Node]
 }
@@ -41,8 +41,18 @@ func (f *facts) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.now.Store(nodeFacts(node, resolvConf, f.seccompDefault, f.maxRestart))
+	f.now.Store(nodeFacts(node, resolvConf, f.seccompDefault, time.Duration(f.maxRestart.Load())))
 	return nil
+}
+
+// setMaxRestart holds from the next refresh on, or at once if there was one.
+func (f *facts) setMaxRestart(d time.Duration) {
+	f.maxRestart.Store(int64(d))
+	if now := f.now.Load(); now != nil {
+		next := *now
+		next.BackOff.Max = d
+		f.now.CompareAndSwap(now, &next) // or a refresh has read it
+	}
 }
 
 // keep refreshes them until ctx ends.

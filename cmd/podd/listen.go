@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,11 +24,16 @@ const (
 	tcpScheme  = "tcp://"
 )
 
-// listenAll opens every control endpoint, or none. Those over TCP show id, which
-// may be nil where there are none.
-func listenAll(ctx context.Context, addresses []string, id *identity) ([]net.Listener, error) {
+// listenAll opens every control endpoint, or none. passed are the sockets that
+// systemd listens on for podd, by path: those are taken as they are. Those over
+// TCP show id, which may be nil where there are none.
+func listenAll(ctx context.Context, addresses []string, passed map[string]net.Listener, id *identity) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, address := range addresses {
+		if path, ok := strings.CutPrefix(address, unixScheme); ok && passed[path] != nil {
+			all = append(all, passed[path])
+			continue
+		}
 		l, err := listenOn(ctx, address, id)
 		if err != nil {
 			for _, opened := range all {
@@ -50,6 +56,19 @@ func listenOn(ctx context.Context, address string, id *identity) (net.Listener, 
 		return nil, err
 	}
 	return id.over(l), nil
+}
+
+// unnamed are the paths of sockets that systemd passed and no address names.
+// Nobody would be answered on them.
+func unnamed(addresses []string, passed map[string]net.Listener) []string {
+	var paths []string
+	for path := range passed {
+		if !slices.Contains(addresses, unixScheme+path) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // listen opens a unix socket for root and socketGroup. A socket file that nobody

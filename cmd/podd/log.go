@@ -9,7 +9,7 @@ import (
 )
 
 // newLog writes to standard error: for people if that is a terminal, else JSON.
-func newLog(level zapcore.Level) *zap.Logger {
+func newLog(level zapcore.LevelEnabler) *zap.Logger {
 	encoder := zapcore.NewJSONEncoder(jsonLog())
 	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err == nil {
 		encoder = zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())

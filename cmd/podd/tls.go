@@ -94,13 +94,17 @@ func (c Config) checkTCP() error {
 func isTCP(address string) bool { return strings.HasPrefix(address, tcpScheme) }
 
 // listen opens the control endpoints.
-func (d *podd) listen(ctx context.Context) ([]net.Listener, error) {
+func (d *podd) listen(ctx context.Context, passed map[string]net.Listener) ([]net.Listener, error) {
+	if lost := unnamed(d.cfg.Listen, passed); len(lost) > 0 {
+		d.log.Warn("systemd listens for podd where podd is not to listen: callers get no answer there; add it to the key listen, or disable podd.socket",
+			zap.Strings("socket", lost))
+	}
 	if !slices.ContainsFunc(d.cfg.Listen, isTCP) {
-		return listenAll(ctx, d.cfg.Listen, nil)
+		return listenAll(ctx, d.cfg.Listen, passed, nil)
 	}
 	id, err := newIdentity(d.cfg, d.log)
 	if err != nil {
 		return nil, err
 	}
-	return listenAll(ctx, d.cfg.Listen, id)
+	return listenAll(ctx, d.cfg.Listen, passed, id)
 }
