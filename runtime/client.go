@@ -55,6 +55,8 @@ type Config struct {
 	// OOMKilled tells whether the kernel killed a process in a container's
 	// cgroup for want of memory. It is asked while the cgroup still exists.
 	OOMKilled func(cgroup string) bool
+	// EmptyCgroup kills what is in a container's cgroup and waits for its end.
+	EmptyCgroup func(ctx context.Context, cgroup string) error
 	// Checked is told of every image that is not found sound; nil for nobody.
 	Checked func(pod.ImageCheck)
 }

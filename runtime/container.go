@@ -139,7 +139,7 @@ func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
 		LabelLogPath:       log.path,
 		LabelMessagePath:   c.messagePath(cfg),
 		LabelMessagePolicy: string(cfg.Container.TerminationMessagePolicy),
-		LabelCgroup:        CgroupPath(c.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID),
+		LabelCgroup:        c.cgroupOf(cfg),
 		LabelStdin:         strconv.FormatBool(cfg.Container.Stdin),
 		LabelTTY:           strconv.FormatBool(cfg.Container.TTY),
 	})
@@ -153,6 +153,10 @@ func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
 		l[LabelLogMaxFiles] = strconv.Itoa(log.limits.MaxFiles)
 	}
 	return l
+}
+
+func (c *Client) cgroupOf(cfg pod.ContainerConfig) string {
+	return CgroupPath(c.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID)
 }
 
 // logPlace is where a container's output goes.
@@ -215,6 +219,11 @@ func (c *Client) newTask(ctx context.Context, cfg pod.ContainerConfig, ctr conta
 		return nil, Failure(err, reasonRun)
 	}
 	task, err := NewTask(ctx, ctr, f.creator)
+	if isOccupied(err) {
+		if err = c.cfg.EmptyCgroup(ctx, c.cgroupOf(cfg)); err == nil {
+			task, err = NewTask(ctx, ctr, f.creator)
+		}
+	}
 	if err != nil {
 		c.endPump(cfg.ID)
 		return nil, startFailure(err)
@@ -260,15 +269,13 @@ func (c *Client) task(ctx context.Context, id string) (containerd.Task, error) {
 // Reap deletes the task of an exited attempt, once its output is in the log.
 func (c *Client) Reap(ctx context.Context, id string) error {
 	ctx = c.Context(ctx)
-	task, err := c.task(ctx, id)
-	if err != nil {
-		return Failure(fmt.Errorf("reap container: %w", err), "")
-	}
-	if task != nil {
+	ctr, err := c.cd.LoadContainer(ctx, id)
+	if err == nil {
 		c.drain(id, time.Now())
-		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
-			return Failure(fmt.Errorf("reap container: %w", err), "")
-		}
+		err = c.deleteTask(ctx, ctr)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return Failure(fmt.Errorf("reap container: %w", err), "")
 	}
 	c.endPump(id)
 	return nil
@@ -291,13 +298,9 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 }
 
 func (c *Client) removeRecord(ctx context.Context, ctr containerd.Container) error {
-	task, err := ctr.Task(ctx, nil)
-	if err == nil {
-		_, err = task.Delete(ctx, containerd.WithProcessKill)
-		c.drain(ctr.ID(), time.Now())
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+	if err := c.deleteTask(ctx, ctr, containerd.WithProcessKill); err != nil {
 		return err
 	}
+	c.drain(ctr.ID(), time.Now())
 	return ctr.Delete(ctx, containerd.WithSnapshotCleanup)
 }

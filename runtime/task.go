@@ -3,8 +3,10 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/containerd/containerd/api/services/tasks/v1"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
@@ -54,4 +56,30 @@ func abandon(ctx context.Context, ctr containerd.Container, failed error) error 
 		return fmt.Errorf("%w (and its task could not be removed: %w)", failed, err)
 	}
 	return failed
+}
+
+// deleteTask deletes a container's task; one that is not there is success. So
+// is one of which containerd only keeps the shim, as when the caller of an
+// earlier deletion died in the midst of it: the task can't be found any more,
+// and containerd would keep the shim as long as itself.
+func (c *Client) deleteTask(ctx context.Context, ctr containerd.Container, opts ...containerd.ProcessDeleteOpts) error {
+	task, err := ctr.Task(ctx, nil)
+	if err == nil {
+		_, err = task.Delete(ctx, opts...)
+	}
+	if errdefs.IsNotFound(err) {
+		_, err = c.cd.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: ctr.ID()})
+		err = errdefsOf(err)
+	}
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// isOccupied says that the OCI runtime (runc) has found a process in the cgroup
+// of a container that it was to create: that of a creation which podd's death, or
+// containerd's, has cut short.
+func isOccupied(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "container's cgroup is not empty")
 }

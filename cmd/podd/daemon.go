@@ -232,7 +232,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed m
 	group.Go(func() error { d.reloads(ctx, d.hups, a, f); return nil })
 	group.Go(func() error { return d.readManifests(ctx, a) })
 	if d.unclean {
-		group.Go(func() error { return d.checkImages(ctx, images) })
+		group.Go(func() error { return d.checkImages(ctx, images.VerifyOnce, archives.Look) })
 	}
 	group.Go(func() error { return archives.Run(ctx) })
 	return group.Wait()

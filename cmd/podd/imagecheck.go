@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podd-io/podd/pod"
-	"github.com/podd-io/podd/runtime"
 )
 
 // checkAgain is how long podd waits before it looks at images again when it
@@ -20,16 +19,18 @@ const checkAgain = 10 * time.Second
 // checkImages looks at every image after an unclean stop, until it could. Pods
 // need not wait for it: their images are looked at first when they are used; but
 // an image that takes longer than the making of a container may is looked at
-// here to the end.
-func (d *podd) checkImages(ctx context.Context, images runtime.Images) error {
+// here to the end. Then the archives are looked at, which may have what was found
+// damaged.
+func (d *podd) checkImages(ctx context.Context, verify, lookAtArchives func(context.Context) error) error {
 	d.log.Info("podd was not stopped in order: looking whether images are damaged on disk")
 	for {
-		err := images.VerifyOnce(ctx)
+		err := verify(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err == nil {
 			d.log.Info("all images were looked at")
+			_ = lookAtArchives(ctx) // it fails only when podd stops
 			return nil
 		}
 		d.log.Warn("could not look at all images; it is tried again, and each is looked at when it is used", zap.Error(err))

@@ -135,7 +135,7 @@ func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 		MaxPulls: int64(cfg.MaxPulls), PullProgressTimeout: age(cfg.PullTimeout),
 		VolumePath: p.volumes.Path,
 		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return p.logs.Open(path, limits) },
-		OOMKilled:  cgroup.OOMKilled,
+		OOMKilled:  cgroup.OOMKilled, EmptyCgroup: cgroup.Empty,
 	}
 }
 

@@ -63,7 +63,7 @@ func New(t *testing.T) *Bed {
 		Root: b.Path("lib"), RunDir: b.Path("run"), LogDir: b.Path("log"), CgroupRoot: "/" + name,
 		VolumePath: b.Volumes.Path,
 		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return b.Logs.Open(path, limits) },
-		OOMKilled:  cgroup.OOMKilled,
+		OOMKilled:  cgroup.OOMKilled, EmptyCgroup: cgroup.Empty,
 	}
 	b.startContainerd()
 	b.connect()
