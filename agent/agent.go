@@ -39,6 +39,8 @@ type Config struct {
 	Observer   Observer
 	Host       Host
 	Conditions Conditions
+	// Usage is read when somebody asks, and at no other time.
+	Usage Usage
 	// Facts are what decisions may know about the host; asked often.
 	Facts func() pod.Node
 	// Record is told of every finished action.

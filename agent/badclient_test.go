@@ -127,7 +127,6 @@ func TestWhatIsNotThereYetSaysWhatToDo(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for method, advice := range map[string]string{
 			"/podd.v1.Objects/Resize":  "delete the pod and apply it",
-			"/podd.v1.Node/Stats":      "cgroup",
 			"/podd.v1.Providers/Serve": "refused when they are applied",
 		} {
 			refused(t, r.call(method, nil), codes.Unimplemented, "not supported yet", advice)

@@ -179,6 +179,13 @@ type ImageStore interface {
 	Verify(ctx context.Context, names []string, repair bool, tell func(pod.ImageCheck) error) error
 }
 
+// Usage reads what is used.
+type Usage interface {
+	// Read reads what the node and these pods use now. What could be read is
+	// returned whatever failed; pods that have no cgroup are left out.
+	Read(ctx context.Context, pods []*corev1.Pod, of pod.UsageOf) (pod.Usage, error)
+}
+
 // Disks tell how full the file systems are that podd fills.
 type Disks interface {
 	Images(ctx context.Context) (pod.FileSystem, error)

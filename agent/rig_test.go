@@ -53,6 +53,7 @@ var (
 	_ agent.Observer   = fake.Observer{}
 	_ agent.Host       = fake.Host{}
 	_ agent.Disks      = fake.Disks{}
+	_ agent.Usage      = &fake.Usage{}
 )
 
 // rig is a world, a disk, and one podd after the other on them.
@@ -142,7 +143,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
 		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
-		Disks: s.Disks(), Collected: func(string, string) {},
+		Disks: s.Disks(), Usage: s.Usage(), Collected: func(string, string) {},
 		Settings: agent.Settings{Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished},
 		Limits:   r.limits, Log: r.log,
 	}

@@ -2,13 +2,17 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/podd-io/podd/agent/summary"
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
+	"github.com/podd-io/podd/pod"
 )
 
 // Version is what Node.Version tells of this program; the rest is the host's.
@@ -55,8 +59,21 @@ func (n *node) Config(context.Context, *poddv1.ConfigRequest) (*poddv1.ConfigRes
 	return &poddv1.ConfigResponse{Yaml: n.a.settings.Load().ConfigYAML}, nil
 }
 
-func (n *node) Stats(context.Context, *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "the stats summary is not supported yet: what a container uses is in its cgroup, below the configured cgroup-root")
+// Stats answers with what could be read. Only if that is nothing it fails.
+func (n *node) Stats(ctx context.Context, req *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {
+	of := pod.UsageAll
+	if req.GetOnlyCpuAndMemory() {
+		of = pod.UsageCore
+	}
+	u, err := n.a.busy(ctx, of)
+	if err != nil && u.Node.Time.IsZero() {
+		return nil, err
+	}
+	if err != nil && ctx.Err() == nil {
+		n.a.cfg.Log.Warn("not all of what is used could be read; the summary lacks it", zap.Error(err))
+	}
+	text, err := json.Marshal(summary.Of(n.a.cfg.Facts().Name, u, of))
+	return &poddv1.StatsResponse{Json: text}, err
 }
 
 // providers serves podd.v1.Providers.

@@ -231,9 +231,7 @@ func TestExecEndsAfterItsCallerWent(t *testing.T) {
 
 func TestWhatIsNotThereYetSaysSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, err := r.life.node.Stats(t.Context(), &poddv1.StatsRequest{})
-		refused(t, err, codes.Unimplemented)
-		_, err = r.life.objects.Resize(t.Context(), &poddv1.ResizeRequest{})
+		_, err := r.life.objects.Resize(t.Context(), &poddv1.ResizeRequest{})
 		refused(t, err, codes.Unimplemented)
 		bridge, err := poddv1.NewProvidersClient(r.life.conn).Serve(t.Context())
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"github.com/podd-io/podd/pod"
 )
 
 // Config says what to serve.
@@ -21,8 +23,11 @@ type Config struct {
 	Started time.Time
 	// Snapshot is asked once per part and scrape, from any goroutine.
 	Snapshot func() Snapshot
-	Actions  *Actions
-	Images   *Images
+	// Usage reads what is used now, once per scrape, from any goroutine. What
+	// could be read comes with the error.
+	Usage   func(context.Context, pod.UsageOf) (pod.Usage, error)
+	Actions *Actions
+	Images  *Images
 	// Ready tells why podd is not ready to work, nil when it is.
 	Ready func() error
 	Log   *zap.Logger
@@ -102,6 +107,9 @@ func handler(cfg Config) http.Handler {
 			ErrorHandling:       promhttp.ContinueOnError, // what can't be read does not hide the others
 			MaxRequestsInFlight: 10,
 		}))
+	}
+	for _, p := range usagePages(cfg) {
+		mux.Handle("GET "+p.path, p)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, cfg.Ready()) })

@@ -46,6 +46,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Record: func(kind pod.Kind, took time.Duration, err error) {
 			d.actions.Done(string(kind), took, err != nil)
 		},
+		Usage:     p.usage,
 		Disks:     disks{p.containers, d.cfg.LogDir},
 		Settings:  settings,
 		Collected: d.images.Collected,

@@ -127,6 +127,7 @@ func (d *podd) run(ctx context.Context) error {
 		return err
 	}
 	defer func() {
+		p.usage.Close()
 		_ = p.containers.Close() // nothing depends on how it ends
 		if err := p.network.Close(); err != nil {
 			d.log.Warn("could not remove what is left of the pods' network; the next podd does", zap.Error(err))
@@ -166,7 +167,7 @@ func (d *podd) serveMetrics() error {
 		return nil
 	}
 	server, err := metrics.Listen(d.cfg.MetricsListen, metrics.Config{
-		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Actions: d.actions, Images: d.images, Ready: d.ready.get, Log: d.log,
+		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Usage: d.usage, Actions: d.actions, Images: d.images, Ready: d.ready.get, Log: d.log,
 	})
 	if err != nil {
 		return err

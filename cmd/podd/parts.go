@@ -19,6 +19,7 @@ import (
 	"github.com/podd-io/podd/runtime/logfile"
 	"github.com/podd-io/podd/runtime/registry"
 	"github.com/podd-io/podd/runtime/sandbox"
+	"github.com/podd-io/podd/runtime/stats"
 	"github.com/podd-io/podd/runtime/volume"
 )
 
@@ -31,6 +32,7 @@ type parts struct {
 	cgroups    *cgroup.Cgroups
 	logs       *logfile.Logs
 	host       *host.Host
+	usage      *stats.Reader
 	// ociRuntime is its version; empty when a containerd that is not podd's
 	// chooses the program.
 	ociRuntime string
@@ -68,7 +70,8 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 		LogDir:     cfg.LogDir,
 		Namespace:  p.network.Namespace,
 	}, log)
-	return p, nil
+	p.usage, err = p.newUsage(cfg)
+	return p, err
 }
 
 // hostConfig asks containers, which are there once the parts are assembled.

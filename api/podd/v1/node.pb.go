@@ -103,11 +103,13 @@ func (x *GetNodeResponse) GetObject() *Object {
 	return nil
 }
 
-// StatsRequest has no options yet.
+// StatsRequest says how much is asked for.
 type StatsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Processor, memory and swap only, as a kubelet's ?only_cpu_and_memory=true.
+	OnlyCpuAndMemory bool `protobuf:"varint,1,opt,name=only_cpu_and_memory,json=onlyCpuAndMemory,proto3" json:"only_cpu_and_memory,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *StatsRequest) Reset() {
@@ -138,6 +140,13 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
 	return file_podd_v1_node_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StatsRequest) GetOnlyCpuAndMemory() bool {
+	if x != nil {
+		return x.OnlyCpuAndMemory
+	}
+	return false
 }
 
 // StatsResponse is a Summary as JSON.
@@ -414,8 +423,9 @@ const file_podd_v1_node_proto_rawDesc = "" +
 	"\x12podd/v1/node.proto\x12\apodd.v1\x1a\x15podd/v1/objects.proto\"\x10\n" +
 	"\x0eGetNodeRequest\":\n" +
 	"\x0fGetNodeResponse\x12'\n" +
-	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\"\x0e\n" +
-	"\fStatsRequest\"#\n" +
+	"\x06object\x18\x01 \x01(\v2\x0f.podd.v1.ObjectR\x06object\"=\n" +
+	"\fStatsRequest\x12-\n" +
+	"\x13only_cpu_and_memory\x18\x01 \x01(\bR\x10onlyCpuAndMemory\"#\n" +
 	"\rStatsResponse\x12\x12\n" +
 	"\x04json\x18\x01 \x01(\fR\x04json\"\x10\n" +
 	"\x0eVersionRequest\"\xb7\x02\n" +

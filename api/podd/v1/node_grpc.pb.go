@@ -33,7 +33,10 @@ const (
 type NodeClient interface {
 	// GetNode is the host as a Kubernetes Node.
 	GetNode(ctx context.Context, in *GetNodeRequest, opts ...grpc.CallOption) (*GetNodeResponse, error)
-	// Stats is the kubelet's Summary (stats/v1alpha1). UNIMPLEMENTED so far.
+	// Stats is the kubelet's Summary (stats/v1alpha1): what the node, pods and
+	// containers use. It is read when it is asked for. How busy processors are
+	// (usageNanoCores) is an average since an earlier reading, at most a minute;
+	// for what was not read before, podd takes half a second to answer.
 	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (*StatsResponse, error)
 	// Version tells what runs, and fails with UNAVAILABLE unless it is ready to
 	// work.
@@ -98,7 +101,10 @@ func (c *nodeClient) Config(ctx context.Context, in *ConfigRequest, opts ...grpc
 type NodeServer interface {
 	// GetNode is the host as a Kubernetes Node.
 	GetNode(context.Context, *GetNodeRequest) (*GetNodeResponse, error)
-	// Stats is the kubelet's Summary (stats/v1alpha1). UNIMPLEMENTED so far.
+	// Stats is the kubelet's Summary (stats/v1alpha1): what the node, pods and
+	// containers use. It is read when it is asked for. How busy processors are
+	// (usageNanoCores) is an average since an earlier reading, at most a minute;
+	// for what was not read before, podd takes half a second to answer.
 	Stats(context.Context, *StatsRequest) (*StatsResponse, error)
 	// Version tells what runs, and fails with UNAVAILABLE unless it is ready to
 	// work.
