@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the pinned runtime programs into the directory given: containerd, its
 # shim and ctr, runc (static, with seccomp), and the CNI plugins podd uses.
-# Their versions are those of go.mod beside this file.
+# Their versions are those of go.mod beside this file. They are for this machine's
+# architecture, or for $GOARCH.
 set -eu
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")"
@@ -19,6 +20,12 @@ CGO_ENABLED=0 go build -trimpath \
 	$plugins/main/bridge $plugins/ipam/host-local $plugins/main/loopback $plugins/meta/portmap
 
 # runc needs C for what it does before the Go runtime starts, and libseccomp.
+if [ "$(go env GOARCH)" != "$(go env GOHOSTARCH)" ]; then
+	[ "$(go env GOARCH)" = arm64 ] || { echo "no cross-build of runc for $(go env GOARCH)" >&2; exit 1; }
+	sysroot=$out/.sysroot
+	[ -d "$sysroot/usr" ] || ../tools/arm64-libseccomp.sh "$sysroot"
+	export CC=aarch64-linux-gnu-gcc PKG_CONFIG_SYSROOT_DIR="$sysroot" PKG_CONFIG_LIBDIR="$sysroot/usr/lib/aarch64-linux-gnu/pkgconfig"
+fi
 runc=$(version github.com/opencontainers/runc)
 CGO_ENABLED=1 go build -trimpath -tags 'seccomp netgo osusergo' \
 	-ldflags "-s -w -extldflags -static -X main.version=${runc#v}" \

@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// installedBundle is where a package puts the bundle.
-const installedBundle = "/usr/lib/podd/bundle"
-
 // Bundle is a set of programs that podd starts: containerd, its shim, an OCI
 // runtime, CNI plugins.
 type Bundle struct {
@@ -23,8 +20,7 @@ type Bundle struct {
 }
 
 // FindBundle finds the programs: in dir and nowhere else if dir is not empty;
-// else in bundle/ beside podd's own executable, in /usr/lib/podd/bundle, and at
-// last in $PATH.
+// else where podd's own executable was built or installed, and at last in $PATH.
 func FindBundle(dir string) (Bundle, error) {
 	dirs := []string{dir}
 	if dir == "" {
@@ -32,7 +28,7 @@ func FindBundle(dir string) (Bundle, error) {
 		if err != nil {
 			return Bundle{}, fmt.Errorf("find the bundle beside podd: %w", err)
 		}
-		dirs = []string{filepath.Join(filepath.Dir(self), "bundle"), installedBundle}
+		dirs = bundlesOf(self)
 	}
 	for _, d := range dirs {
 		path, err := exec.LookPath(filepath.Join(d, "containerd"))
@@ -51,6 +47,14 @@ func FindBundle(dir string) (Bundle, error) {
 		return Bundle{}, fmt.Errorf("no containerd in %s, in %s or in $PATH", dirs[0], dirs[1])
 	}
 	return Bundle{Containerd: path}, nil
+}
+
+// bundlesOf are the places of the bundle that belongs to an executable: bin/bundle
+// in a build's tree, and lib/podd/bundle of the prefix that holds an installed one,
+// such as /usr.
+func bundlesOf(executable string) []string {
+	dir := filepath.Dir(executable)
+	return []string{filepath.Join(dir, "bundle"), filepath.Join(filepath.Dir(dir), "lib", "podd", "bundle")}
 }
 
 // Path is a $PATH with the bundle's programs before those of path.

@@ -87,6 +87,18 @@ func TestFindBundle(t *testing.T) {
 	}
 }
 
+func TestTheBundleOfAnExecutable(t *testing.T) {
+	for executable, want := range map[string][]string{
+		"/src/podd/bin/podd":  {"/src/podd/bin/bundle", "/src/podd/lib/podd/bundle"},
+		"/usr/bin/podd":       {"/usr/bin/bundle", "/usr/lib/podd/bundle"},
+		"/usr/local/bin/podd": {"/usr/local/bin/bundle", "/usr/local/lib/podd/bundle"},
+	} {
+		if diff := cmp.Diff(want, bundlesOf(executable)); diff != "" {
+			t.Errorf("%s: %s", executable, diff)
+		}
+	}
+}
+
 func TestTrim(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	if err := trim(path); err != nil {
