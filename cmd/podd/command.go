@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 )
 
 // command is podd's command line.
@@ -33,7 +32,7 @@ func command() *cobra.Command {
 	}
 	root.Flags().StringVar(&file, "config", defaultConfigFile, "configuration file")
 	addFlags(root.Flags(), &flagged)
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(configCommand(), versionCommand())
 	return root
 }
@@ -41,37 +40,43 @@ func command() *cobra.Command {
 func configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show or check a configuration", Args: cobra.NoArgs}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // and no argument is taken
-	cmd.AddCommand(
-		&cobra.Command{
-			Use:   "default",
-			Short: "Print the default configuration",
-			Args:  cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				text, err := yaml.Marshal(defaultConfig())
-				if err != nil {
-					return err
-				}
-				_, err = cmd.OutOrStdout().Write(text)
+	cmd.AddCommand(configDefaultCommand(), &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration file",
+		Long: "Check a configuration file, " + defaultConfigFile + " unless another is named, and tell everything that is\n" +
+			"wrong with it at once. The exit code is 1 then: check before you restart podd.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file := defaultConfigFile
+			if len(args) == 1 {
+				file = args[0]
+			}
+			if _, err := load(file, true, cmd.Flags(), Config{}); err != nil {
 				return err
-			},
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good\n", file)
+			return err
 		},
-		&cobra.Command{
-			Use:   "check [FILE]",
-			Short: "Check a configuration file",
-			Args:  cobra.MaximumNArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				file := defaultConfigFile
-				if len(args) == 1 {
-					file = args[0]
-				}
-				if _, err := load(file, true, cmd.Flags(), Config{}); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good\n", file)
+	})
+	return cmd
+}
+
+func configDefaultCommand() *cobra.Command {
+	var idle bool
+	cmd := &cobra.Command{
+		Use:   "default",
+		Short: "Print the default configuration, with what each key is for",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := defaultConfig().text(idle)
+			if err != nil {
 				return err
-			},
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
 		},
-	)
+	}
+	cmd.Flags().BoolVar(&idle, "commented-out", false, "every key as a comment: a file to begin with, which changes nothing")
 	return cmd
 }
 

@@ -147,7 +147,7 @@ func keys() []key {
 		{"metrics-listen", "address of metrics and health, HOST:PORT; empty for none", func(c *Config) any { return &c.MetricsListen }},
 		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
 		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},
-		{"bundle-dir", "directory of containerd, runc and CNI plugins (default bundle/ beside podd, then /usr/lib/podd/bundle, then $PATH)", func(c *Config) any { return &c.BundleDir }},
+		{"bundle-dir", "directory of containerd, runc and CNI plugins (default bundle/ beside podd, then ../lib/podd/bundle, then $PATH)", func(c *Config) any { return &c.BundleDir }},
 		{"cgroup-root", "parent of the pods' cgroups", func(c *Config) any { return &c.CgroupRoot }},
 		{"seccomp-default", "seccomp profile of containers that name none: RuntimeDefault or Unconfined", func(c *Config) any { return &c.SeccompDefault }},
 		{"cni-conf-dir", "directory of CNI configurations; the first conflist in it is used", func(c *Config) any { return &c.CNIConfDir }},

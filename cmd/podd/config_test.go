@@ -186,6 +186,32 @@ func TestTheDefaultConfigurationIsPrintedAndGood(t *testing.T) {
 	}
 }
 
+func TestTheConfigurationToBeginWithChangesNothing(t *testing.T) {
+	text, err := run("config", "default", "--commented-out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text) {
+		if line != "\n" && !strings.HasPrefix(line, "#") {
+			t.Errorf("a line is no comment: %q", line)
+		}
+	}
+	if got, err := loadWith(t, text); err != nil || !cmp.Equal(defaultConfig(), got) {
+		t.Errorf("%v: %s", err, cmp.Diff(defaultConfig(), got))
+	}
+	// What is taken out of comment as it stands is a key.
+	var uncommented strings.Builder
+	for line := range strings.Lines(text) {
+		if prose := strings.HasPrefix(line, "# ") && !strings.HasPrefix(line, "#  "); strings.HasPrefix(line, "#") && !prose {
+			uncommented.WriteString(line[1:])
+		}
+	}
+	var all Config
+	if err := yaml.UnmarshalStrict([]byte(uncommented.String()), &all); err != nil || !cmp.Equal(defaultConfig(), all) {
+		t.Errorf("%v: %s", err, cmp.Diff(defaultConfig(), all))
+	}
+}
+
 func TestVersionIsPrinted(t *testing.T) {
 	if out, err := run("version"); err != nil || !strings.HasPrefix(out, "podd ") {
 		t.Errorf("%q, %v", out, err)
