@@ -49,7 +49,7 @@ generate: tools ## Generate the Go code of the API, its descriptor, and the docs
 	test ! -e api/podd.binpb || bin/tools/buf breaking --against api/podd.binpb || { echo 'that breaks clients: see CONTRIBUTING.md'; exit 1; }
 	bin/tools/buf generate
 	bin/tools/buf build -o api/podd.binpb
-	go test ./agent/admit ./cmd/podctl -run 'Docs' -rewrite
+	go test -tags grpcnotrace ./agent/admit ./cmd/podctl ./cmd/podd -run 'Docs' -rewrite
 
 .PHONY: demo
 demo: build bundle ## Run a guestbook pod, show it, and leave nothing behind (KEEP=1 keeps it)
@@ -82,7 +82,7 @@ unit: bundle ## Unit, scenario and property tests, with the race detector
 	$(GOTEST) -race $$(go list ./... | grep -v -e /integration$$ -e /integration/vm$$)
 
 .PHONY: integration
-integration: build bundle tools containerds ## podd as a whole on real containerd, as root
+integration: build bundle tools containerds deb-$(shell go env GOHOSTARCH) ## podd as a whole on real containerd, as root
 	$(GOTEST) -count=1 -timeout 30m ./integration
 
 # What a containerd of another version may change.
@@ -128,9 +128,38 @@ mutate: ## Break the core in small ways and see its tests fail (ONLY="restart.go
 bench-logs: build bundle ## Measure what 1 GiB of a container's output costs
 	$(GOTEST) -count=1 -v -timeout 15m ./integration -run '^TestFlood$$' -flood 1024 | grep MiB
 
-.PHONY: bench install deb
-bench install deb: ## (Not there yet; see docs/README.md)
+.PHONY: bench
+bench: ## (Not there yet; see docs/README.md)
 	@echo "make $@ is not there yet: docs/README.md says what is planned"; exit 1
+
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: build bundle pages ## Install podd below $(DESTDIR)$(PREFIX), its configuration below $(DESTDIR)/etc
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" ./packaging/install.sh bin bin/pages
+
+.PHONY: pages
+pages: build # manual pages, completions, the default configuration
+	./packaging/pages.sh bin/pages
+
+.PHONY: deb
+deb: deb-$(shell go env GOHOSTARCH) deb-arm64 ## Build Debian packages into bin/deb/, for this machine and for arm64
+
+.PHONY: deb-$(shell go env GOHOSTARCH)
+deb-$(shell go env GOHOSTARCH): build bundle tools pages
+	./packaging/deb.sh $(@:deb-%=%) bin bin/pages bin/deb
+
+ifneq ($(shell go env GOHOSTARCH),arm64)
+.PHONY: deb-arm64
+deb-arm64: tools pages bin/arm64/bundle/.built
+	GOARCH=arm64 $(GOBUILD) -o bin/arm64/ ./cmd/podd ./cmd/podctl
+	./packaging/deb.sh arm64 bin/arm64 bin/pages bin/deb
+
+bin/arm64/bundle/.built: bundle/go.mod bundle/go.sum bundle/build.sh tools/arm64-libseccomp.sh
+	@./tools/deps.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross pkg-config
+	GOARCH=arm64 ./bundle/build.sh bin/arm64/bundle
+	@touch $@
+endif
 
 .PHONY: clean
 clean: ## Remove bin/
