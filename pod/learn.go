@@ -64,7 +64,7 @@ func (d *decision) mendContainerClock(c *ContainerMemo) {
 	if s := c.Stop; s != nil {
 		if back := s.At.Sub(d.now); back > 0 {
 			s.At, s.KillAt = d.now, s.KillAt.Add(-back)
-			s.HookedAt = earlier(s.HookedAt, d.now)
+			s.HookedAt, s.TurnAt = earlier(s.HookedAt, d.now), earlier(s.TurnAt, d.now)
 		}
 	}
 }

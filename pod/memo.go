@@ -175,6 +175,8 @@ type Stop struct {
 	// HookedAt is when the preStop hook was over; zero while it is not, and
 	// without one.
 	HookedAt time.Time `json:"hookedAt,omitzero"`
+	// TurnAt is when the turn of one came that was needed by others at first.
+	TurnAt time.Time `json:"turnAt,omitzero"`
 	// Termed means that the first signal was delivered.
 	Termed bool `json:"termed,omitempty"`
 	// Again means that it is restarted whatever the policy says.

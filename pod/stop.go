@@ -85,15 +85,17 @@ func (d *decision) stopAll() bool {
 	d.discardAll() // before who is still needed is asked
 	for _, name := range d.names() {
 		c := d.container(name)
-		if c.Stage != StageRunning || c.Stop == nil && d.needed(name) {
-			continue // the end of what needs it is seen
+		if c.Stage != StageRunning {
+			continue
 		}
 		o.because = fmt.Sprintf("Stopping container %s", name)
 		o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
 		o.grace = d.remaining(grace)
 		d.stop(name, c, o)
 		d.shorten(c.Stop)
-		d.kill(name, c)
+		if !d.waitsForTurn(name, c) {
+			d.kill(name, c)
+		}
 	}
 	return len(d.seen) == 0 && !d.inFlight(SubjectContainer(""))
 }
@@ -117,10 +119,28 @@ func (d *decision) shorten(s *Stop) {
 		from = del.At
 	}
 	limit := from.Add(max(del.Grace, minGrace))
-	if least := s.HookedAt.Add(minGrace); !s.HookedAt.IsZero() && limit.Before(least) {
-		limit = least
+	for _, at := range [...]time.Time{s.HookedAt, s.TurnAt} {
+		if !at.IsZero() {
+			limit = later(limit, at.Add(minGrace))
+		}
 	}
 	s.KillAt = earlier(s.KillAt, limit)
+}
+
+// waitsForTurn says whether a sidecar that is being stopped has to run on, since
+// what was started after it has not ended yet. Its preStop hook does not wait,
+// as in a kubelet; after its turn has come it has minGrace at least.
+func (d *decision) waitsForTurn(name string, c *ContainerMemo) bool {
+	s := c.Stop
+	if d.needed(name) && s.TurnAt.IsZero() && !s.Termed {
+		d.preStop(name, c)
+		return true
+	}
+	if s.TurnAt.IsZero() && !s.Termed && s.KillAt.After(s.At) {
+		s.TurnAt = d.now
+		s.KillAt = later(s.KillAt, d.now.Add(minGrace))
+	}
+	return false
 }
 
 // discardAll gives up all attempts that never ran.
