@@ -164,3 +164,165 @@ func TestNothingTakenFromUnderAnAction(t *testing.T) {
 		}
 	}
 }
+
+// TestPullsRemembered checks what stays of a pull, and that its failures are
+// counted by image, not as those of an action.
+func TestPullsRemembered(t *testing.T) {
+	now := time.Unix(1000, 0)
+	pull := Action{Kind: PullImage, Subject: SubjectImage("a"), Pull: &PullConfig{Ref: "a"}}
+	m := Memo{}.clone()
+	m.Volatile.Pulling["a"], m.Volatile.Pulls["a"] = []string{"web"}, PullMemo{Quarters: 2}
+	m, _ = Apply(m, now, Result{Action: pull, Err: &Failure{Message: "no"}})
+	m, _ = Apply(m, now, Result{Action: pull, Err: &Failure{Message: "no"}})
+	if r := m.Durable.Pulls["a"]; r.Failures != 2 || r.Reason != "ErrImagePull" || len(m.Durable.Retries) > 0 {
+		t.Errorf("after two failures: %s", dump(m.Durable))
+	}
+	if len(m.Volatile.Pulling)+len(m.Volatile.Pulls) > 0 {
+		t.Errorf("it is under way for ever: %s", dump(m.Volatile))
+	}
+	m.Volatile.Pulling["a"] = []string{"web"}
+	began := now.Add(-1999900 * time.Microsecond)
+	m, events := Apply(m, now, Result{Action: pull, Started: began, Finished: now, Pulled: &Pulled{Took: 1500900 * time.Microsecond, Size: 7}})
+	const text = `Successfully pulled image "a" in 1.5s (1.999s including waiting). Image size: 7 bytes.`
+	if len(m.Durable.Pulls) > 0 || m.Volatile.Fresh["web"] != "a" || len(events) != 1 || events[0].Message != text {
+		t.Errorf("after success: %s %v", dump(m), events)
+	}
+}
+
+// TestFailuresInARow checks that a success ends a row of failures.
+func TestFailuresInARow(t *testing.T) {
+	a := Action{Kind: CreateCgroup, Subject: SubjectCgroup}
+	var m Memo
+	for i, err := range []*Failure{{}, {}, nil, {}} {
+		m, _ = Apply(m, time.Unix(int64(i), 0), Result{Action: a, Err: err})
+	}
+	if r := m.Durable.Retries[retryKey(a)]; r.Failures != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestStartApplied checks what is noted of a start.
+func TestStartApplied(t *testing.T) {
+	spec := &corev1.Container{Name: "web", Image: "a"}
+	start := Action{Kind: StartContainer, Container: &ContainerConfig{Container: spec, ID: "1234"}}
+	one, two := time.Unix(1, 0), time.Unix(2, 0)
+	apply := func(stage Stage, r Result) (*ContainerMemo, []Event) {
+		m := Memo{}.clone()
+		if stage != "none" {
+			m.Durable.Containers["web"] = &ContainerMemo{Stage: stage}
+		}
+		m, events := Apply(m, two, r)
+		return m.Durable.Containers["web"], events
+	}
+	c, _ := apply(StageCreating, Result{Action: start, Started: one, Finished: two})
+	if c.Stage != StageRunning || !c.StartedAt.Equal(two) {
+		t.Errorf("started: %s", dump(c))
+	}
+	if c, _ = apply(StageCreating, Result{Action: start, Started: one}); !c.StartedAt.Equal(one) {
+		t.Errorf("ended at no time: %s", dump(c))
+	}
+	c, events := apply(StageCreating, Result{Action: start, Err: &Failure{Reason: "x", Message: "task 1234 is bad"}})
+	if !c.StartFailed || *c.Failed != (Trouble{"RunContainerError", "task 1234 is bad"}) || events[0].Message != "Error: task web is bad" {
+		t.Errorf("failed: %s %v", dump(c), events)
+	}
+	if c, _ = apply(StageRunning, Result{Action: start, Err: &Failure{}}); c.Failed != nil {
+		t.Errorf("one that runs already: %s", dump(c))
+	}
+	if c, _ = apply("none", Result{Action: start}); c != nil {
+		t.Errorf("of one that nobody knows something is noted: %s", dump(c))
+	}
+}
+
+// TestSignalApplied checks that only a delivered signal counts.
+func TestSignalApplied(t *testing.T) {
+	for name, c := range map[string]struct {
+		memo *ContainerMemo
+		err  *Failure
+		want bool
+	}{
+		"delivered":   {&ContainerMemo{Stage: StageRunning, Stop: &Stop{}}, nil, true},
+		"failed":      {&ContainerMemo{Stage: StageRunning, Stop: &Stop{}}, &Failure{}, false},
+		"stray":       {&ContainerMemo{Stage: StageRunning}, nil, false},
+		"nobody's":    {nil, nil, false},
+		"another one": {&ContainerMemo{Stage: StageRunning, Attempt: 1, Stop: &Stop{}}, nil, false},
+	} {
+		m := Memo{}.clone()
+		if c.memo != nil {
+			m.Durable.Containers["web"] = c.memo
+		}
+		m, _ = Apply(m, time.Unix(1, 0), Result{
+			Action: Action{Kind: SignalContainer, Subject: SubjectContainer("web"), Signal: &SignalConfig{}}, Err: c.err,
+		})
+		got := m.Durable.Containers["web"]
+		if termed := got != nil && got.Stop != nil && got.Stop.Termed; termed != c.want {
+			t.Errorf("%s: %s", name, dump(got))
+		}
+	}
+}
+
+// TestRemovalApplied checks that only what was thrown away begins anew.
+func TestRemovalApplied(t *testing.T) {
+	for name, c := range map[string]struct {
+		memo *ContainerMemo
+		err  *Failure
+		anew bool
+	}{
+		"thrown away": {&ContainerMemo{Stage: StageCreating, Discard: true, Hash: "h"}, nil, true},
+		"failed":      {&ContainerMemo{Stage: StageCreating, Discard: true, Hash: "h"}, &Failure{}, false},
+		"wanted":      {&ContainerMemo{Stage: StageCreating, Hash: "h"}, nil, false},
+		"runs":        {&ContainerMemo{Stage: StageRunning, Discard: true, Hash: "h"}, nil, false},
+		"another one": {&ContainerMemo{Stage: StageCreating, Discard: true, Hash: "h", Attempt: 1}, nil, false},
+		"nobody's":    {nil, nil, false},
+	} {
+		m := Memo{}.clone()
+		if c.memo != nil {
+			m.Durable.Containers["web"] = c.memo
+		}
+		m, _ = Apply(m, time.Unix(1, 0), Result{Action: Action{Kind: RemoveContainer, Subject: SubjectContainer("web")}, Err: c.err})
+		if got := m.Durable.Containers["web"]; got != nil && (got.Hash == "") != c.anew {
+			t.Errorf("%s: %s", name, dump(got))
+		}
+	}
+}
+
+// TestVolumeToldAgain checks that a volume's trouble that comes back is told
+// again.
+func TestVolumeToldAgain(t *testing.T) {
+	a := Action{Kind: SetupVolume, Subject: SubjectVolume("v"), Volume: &VolumeConfig{Volume: corev1.Volume{Name: "v"}}}
+	m := Memo{}.clone()
+	m.Durable.Told["volume/v"] = "something"
+	if m, _ = Apply(m, time.Unix(1, 0), Result{Action: a}); len(m.Durable.Told) > 0 {
+		t.Errorf("told: %v", m.Durable.Told)
+	}
+}
+
+// TestHookApplied checks that only a hook of the attempt that runs counts.
+func TestHookApplied(t *testing.T) {
+	hook := func(kind HookKind) Action {
+		return Action{Kind: RunHook, Attempt: 2, Hook: &HookConfig{Container: "web", Kind: kind}}
+	}
+	for name, c := range map[string]struct {
+		memo *ContainerMemo
+		want bool
+	}{
+		"runs":        {&ContainerMemo{Stage: StageRunning, Attempt: 2}, true},
+		"another one": {&ContainerMemo{Stage: StageRunning, Attempt: 3}, false},
+		"ended":       {&ContainerMemo{Stage: StageExited, Attempt: 2}, false},
+		"nobody's":    {nil, false},
+	} {
+		m := Memo{}.clone()
+		if c.memo != nil {
+			m.Durable.Containers["web"] = c.memo
+		}
+		m, _ = Apply(m, time.Unix(1, 0), Result{Action: hook(PostStart)})
+		got := m.Durable.Containers["web"]
+		if done := got != nil && got.PostStarted; done != c.want {
+			t.Errorf("%s: %s", name, dump(got))
+		}
+	}
+	m := Memo{}.clone() // its end was given up meanwhile
+	m.Durable.Containers["web"] = &ContainerMemo{Stage: StageRunning, Attempt: 2}
+	if _, events := Apply(m, time.Unix(1, 0), Result{Action: hook(PreStop), Err: &Failure{}}); len(events) != 1 {
+		t.Errorf("a preStop hook failed: %v", events)
+	}
+}

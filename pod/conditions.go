@@ -48,9 +48,13 @@ func seconds(t time.Time) metav1.Time {
 // conditions brings the pod's conditions up to date: others' first, then ours
 // in the kubelet's order.
 func (d *decision) conditions(st *corev1.PodStatus) {
+	ready := *st
+	if d.m.Durable.Verdict != nil { // while its containers end, too
+		ready.Phase = corev1.PodFailed
+	}
 	own := []corev1.PodCondition{
-		d.readyToStart(), d.initialized(st), podReady(d.pod, st, d.m.Durable.Conditions),
-		containersReady(d.pod, st), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+		d.readyToStart(), d.initialized(st), podReady(d.pod, &ready, d.m.Durable.Conditions),
+		containersReady(d.pod, &ready), {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	if c, ok := d.startCondition(); ok {
 		own = append([]corev1.PodCondition{c}, own...)

@@ -43,6 +43,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print into t
 //	delete 30s [force], reject REASON TEXT, condition TYPE STATUS
 //	standing COND met|HOW how a start condition stands; end-first [POD...] are
 //	                      the pods that have to end first
+//	drop-logs TEXT        why the logs of the finished pod are to go
 //	orphan                the object and the memo are gone; forget: the memo
 //	launch                start what is wanted; land [SUBJECT...] ends it, all of
 //	                      it without a subject; crash [SUBJECT...] kills podd,
@@ -227,6 +228,8 @@ func (s *scenario) happen(name string, args []string) {
 		s.standing(arg(0), rest(1))
 	case "end-first":
 		w.in.Refs.EndFirst = args
+	case "drop-logs":
+		w.in.DropLogs = rest(0)
 	case "forget":
 		w.in.Memo = Memo{}
 	case "orphan":

@@ -92,7 +92,6 @@ func (d *decision) stopAll() bool {
 		o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
 		o.grace = d.remaining(grace)
 		d.stop(name, c, o)
-		d.shorten(c.Stop)
 		if !d.waitsForTurn(name, c) {
 			d.kill(name, c)
 		}
@@ -105,26 +104,6 @@ func (d *decision) inFlight(beginning Subject) bool {
 	return slices.ContainsFunc(d.in.InFlight, func(s Subject) bool {
 		return strings.HasPrefix(string(s), string(beginning))
 	})
-}
-
-// shorten applies a deletion's grace, which counts from when the deletion was
-// asked for and may have become less since.
-func (d *decision) shorten(s *Stop) {
-	del := d.in.Deleted
-	if del == nil {
-		return
-	}
-	from := s.At
-	if del.At.After(from) && !del.At.After(d.now) {
-		from = del.At
-	}
-	limit := from.Add(max(del.Grace, minGrace))
-	for _, at := range [...]time.Time{s.HookedAt, s.TurnAt} {
-		if !at.IsZero() {
-			limit = later(limit, at.Add(minGrace))
-		}
-	}
-	s.KillAt = earlier(s.KillAt, limit)
 }
 
 // waitsForTurn says whether a sidecar that is being stopped has to run on, since
