@@ -205,12 +205,6 @@ func (d *decision) watch() {
 		}
 		d.kill(spec.Name, c)
 	}
-	for i := range d.pod.Spec.InitContainers {
-		spec := &d.pod.Spec.InitContainers[i]
-		if c := d.container(spec.Name); c.Stage == StageRunning && !isSidecar(spec) {
-			d.kill(spec.Name, c)
-		}
-	}
 }
 
 // restarting is why a container is ended that is to run, in a kubelet's words.
