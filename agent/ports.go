@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 
@@ -24,8 +25,15 @@ type Store interface {
 	Load() (store.State, error)
 	// Commit stores a change of objects: all of it or nothing.
 	Commit(c store.Change) error
-	// PutMemo stores what is remembered of one pod.
-	PutMemo(uid types.UID, memo []byte) error
+	// PutMemo stores what is remembered of one pod, and with it, or not at all,
+	// decisions about it.
+	PutMemo(uid types.UID, memo []byte, decisions ...[]byte) error
+	// Note records a decision that changes no memo. It is on disk a few seconds
+	// later; a crash may lose it, and so may a write that fails.
+	Note(uid types.UID, decision []byte)
+	// Decisions are those recorded about a pod, the oldest first. Old ones go
+	// beyond a bound, and all of them with the pod's memo.
+	Decisions(uid types.UID) ([]json.RawMessage, error)
 	// PutEvents stores events and removes others, by namespace/name.
 	PutEvents(put map[string][]byte, remove []string) error
 }

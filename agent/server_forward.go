@@ -64,7 +64,7 @@ func (s *streams) PortForward(stream forwardStream) error {
 }
 
 func (s *streams) findRunningPod(ref *poddv1.PodRef) (*corev1.Pod, error) {
-	p, err := s.lookUp(ref)
+	p, err := s.a.podOf(ref)
 	if err != nil {
 		return nil, err
 	}

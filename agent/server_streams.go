@@ -22,13 +22,13 @@ type streams struct {
 // containerdScheme begins the ids of containers in a status.
 const containerdScheme = "containerd://"
 
-// lookUp finds a pod.
-func (s *streams) lookUp(ref *poddv1.PodRef) (*corev1.Pod, error) {
+// podOf finds a pod.
+func (a *Agent) podOf(ref *poddv1.PodRef) (*corev1.Pod, error) {
 	key := store.Key{Kind: KindPod, Namespace: ref.GetNamespace(), Name: ref.GetName()}
 	if key.Namespace == "" {
 		key.Namespace = metav1.NamespaceDefault
 	}
-	e := s.a.Snapshot().Get(key)
+	e := a.Snapshot().Get(key)
 	if e == nil || ref.GetUid() != "" && ref.GetUid() != string(e.Object.GetUID()) {
 		return nil, apierrors.NewNotFound(resource(KindPod), key.Name)
 	}
@@ -37,7 +37,7 @@ func (s *streams) lookUp(ref *poddv1.PodRef) (*corev1.Pod, error) {
 
 // findPod looks a pod and one of its containers up.
 func (s *streams) findPod(ref *poddv1.PodRef, container string) (*corev1.Pod, *corev1.ContainerStatus, string, error) {
-	p, err := s.lookUp(ref)
+	p, err := s.a.podOf(ref)
 	if err != nil {
 		return nil, nil, "", err
 	}

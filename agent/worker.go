@@ -3,7 +3,9 @@ package agent
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -35,11 +37,14 @@ type worker struct {
 	looked chan struct{}
 
 	// Owned by the goroutine of run.
-	memo    pod.Memo
-	saved   pod.Durable // what is on disk
-	status  corev1.PodStatus
-	flight  map[pod.Subject]*flight
-	events  []pod.Event // not published yet
+	memo   pod.Memo
+	saved  pod.Durable // what is on disk
+	status corev1.PodStatus
+	flight map[pod.Subject]*flight
+	events []pod.Event // not published yet
+	// ended are results since the last account; told is what it told.
+	ended   []pod.Result
+	told    pod.Picture
 	answers []chan<- error
 	// dropLogs is why the logs of the finished pod are to go, once it was asked.
 	dropLogs string
@@ -106,22 +111,25 @@ func (w *worker) step(ctx context.Context) time.Duration {
 	}
 	seen, err := w.observe(ctx, p)
 	if err != nil {
-		w.answer(w.persist(w.memo, w.status)) // what was learned is kept all the same
+		w.answer(w.persist(w.memo, w.status, pod.Account{})) // what was learned is kept all the same
 		return w.retry(ctx, "could not look at the pod", err)
 	}
 	now := time.Now()
-	out := pod.Decide(pod.Input{
+	in := pod.Input{
 		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.cfg.Facts(),
 		Refs:     w.refs(ctx, p),
 		InFlight: slices.Sorted(maps.Keys(w.flight)),
 		DropLogs: w.dropLogs,
-	})
-	if err := w.persist(out.Memo, out.Status); err != nil {
+	}
+	out := pod.Decide(in)
+	account, told := pod.Explain(w.told, in, out, w.ended)
+	if err := w.persist(out.Memo, out.Status, account); err != nil {
 		// The decision never was: the next one will be the same.
 		w.answer(err)
 		return w.retry(ctx, "could not store what is remembered of the pod", err)
 	}
 	w.memo, w.status = out.Memo, out.Status
+	w.told, w.ended = told, nil
 	w.settled()
 	w.act(ctx, out.Do)
 	w.publish(ctx, out.Events)
@@ -167,6 +175,7 @@ func (w *worker) fold(now time.Time) {
 			continue
 		}
 		w.note(o.Result)
+		w.ended = append(w.ended, o.Result)
 		var events []pod.Event
 		w.memo, events = pod.Apply(w.memo, now, o.Result)
 		w.events = append(w.events, events...)
@@ -218,16 +227,30 @@ func (w *worker) observe(ctx context.Context, p *corev1.Pod) (pod.Observed, erro
 }
 
 // persist writes a durable memo if it changed, before anything that follows
-// from it is started.
-func (w *worker) persist(memo pod.Memo, status corev1.PodStatus) error {
-	if w.orphan != nil || memo.Durable.Equal(w.saved) {
+// from it is started, and the account of how it came to be with it.
+func (w *worker) persist(memo pod.Memo, status corev1.PodStatus, account pod.Account) error {
+	if w.orphan != nil {
+		return nil
+	}
+	var decisions [][]byte
+	if !account.Empty() {
+		text, err := json.Marshal(account)
+		if err != nil {
+			return fmt.Errorf("encode: %w", err)
+		}
+		decisions = append(decisions, text)
+	}
+	if memo.Durable.Equal(w.saved) {
+		for _, text := range decisions {
+			w.a.cfg.Store.Note(w.key.UID, text)
+		}
 		return nil
 	}
 	text, err := remembered{Memo: memo.Durable, Status: status}.encode()
 	if err != nil {
 		return err
 	}
-	if err := w.a.cfg.Store.PutMemo(w.key.UID, text); err != nil {
+	if err := w.a.cfg.Store.PutMemo(w.key.UID, text, decisions...); err != nil {
 		return err
 	}
 	w.saved = memo.Durable
@@ -287,7 +310,7 @@ func (w *worker) land() {
 		w.answer(errPodGone)
 		return
 	}
-	err := w.persist(w.memo, w.status)
+	err := w.persist(w.memo, w.status, pod.Account{})
 	if err != nil {
 		w.log.Error("could not store what is remembered of the pod; it is found out anew", zap.Error(err))
 	}

@@ -86,12 +86,30 @@ func (d *decision) proceed(spec *corev1.Container, c *ContainerMemo, up bool) {
 func (d *decision) wantContainer(kind Kind, cfg *ContainerConfig) {
 	why := "it is created"
 	if kind == CreateContainer {
-		why = fmt.Sprintf("attempt %d is wanted", cfg.Attempt)
+		why = d.whyAttempt(cfg.Container, d.container(cfg.Container.Name))
 	}
 	d.want(Action{
 		Kind: kind, Subject: SubjectContainer(cfg.Container.Name), Reason: why,
 		Container: cfg, Attempt: cfg.Attempt,
 	})
+}
+
+// whyAttempt says for people why an attempt is made, the first or another one.
+func (d *decision) whyAttempt(spec *corev1.Container, c *ContainerMemo) string {
+	var why string
+	switch last := c.Last; {
+	case last == nil:
+		why = "what it needs is there"
+	case last.Again:
+		why = "the one before was ended to be restarted"
+	case d.isInit(spec.Name) && last.Code == 0 && !isSidecar(spec):
+		why = "the sandbox is a new one"
+	case ruleFor(spec, int32(last.Code)) != nil:
+		why = fmt.Sprintf("its restart policy has a rule for exit code %d", last.Code)
+	default:
+		why = fmt.Sprintf("its restart policy is %s", policyOf(d.pod, spec))
+	}
+	return fmt.Sprintf("attempt %d: %s", c.Attempt, why)
 }
 
 func (d *decision) remove(id, name string, attempt int, why string) {

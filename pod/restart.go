@@ -35,8 +35,11 @@ func (r Retry) again(now time.Time, reason, message string) Retry {
 }
 
 // retryPolicy is the one for actions that fail.
-func (d *decision) retryPolicy() BackOffPolicy {
-	return BackOffPolicy{Initial: min(retryInitial, d.in.Node.BackOff.Initial), Max: d.in.Node.BackOff.Max}
+func (d *decision) retryPolicy() BackOffPolicy { return d.in.Node.BackOff.forActions() }
+
+// forActions is the one for actions that fail, of a policy for restarts.
+func (p BackOffPolicy) forActions() BackOffPolicy {
+	return BackOffPolicy{Initial: min(retryInitial, p.Initial), Max: p.Max}
 }
 
 // retryKey tells apart what is retried on its own: new content of a volume,

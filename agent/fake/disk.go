@@ -19,6 +19,8 @@ type Disk struct {
 	objects  map[store.Key][]byte
 	memos    map[types.UID][]byte
 	events   map[string][]byte
+	// decisions are all there were: the twin is not bounded.
+	decisions map[types.UID][]json.RawMessage
 }
 
 // Load implements agent.Store.
@@ -67,16 +69,43 @@ func (d *Disk) Commit(c store.Change) error {
 	}
 	for _, uid := range c.ForgetPods {
 		delete(d.memos, uid)
+		delete(d.decisions, uid)
 	}
 	return nil
 }
 
 // PutMemo implements agent.Store.
-func (d *Disk) PutMemo(uid types.UID, memo []byte) error {
+func (d *Disk) PutMemo(uid types.UID, memo []byte, decisions ...[]byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.memos = merged(d.memos, map[types.UID][]byte{uid: slices.Clone(memo)})
+	for _, text := range decisions {
+		d.note(uid, text)
+	}
 	return nil
+}
+
+// Note implements agent.Store.
+func (d *Disk) Note(uid types.UID, decision []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.memos[uid] != nil {
+		d.note(uid, decision)
+	}
+}
+
+func (d *Disk) note(uid types.UID, decision []byte) {
+	if d.decisions == nil {
+		d.decisions = map[types.UID][]json.RawMessage{}
+	}
+	d.decisions[uid] = append(d.decisions[uid], slices.Clone(decision))
+}
+
+// Decisions implements agent.Store.
+func (d *Disk) Decisions(uid types.UID) ([]json.RawMessage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.decisions[uid]), nil
 }
 
 // PutEvents implements agent.Store.

@@ -2,6 +2,7 @@ package fake_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -30,7 +31,10 @@ func TestTheDiskIsAsTheStore(t *testing.T) {
 		},
 		func(b fake.Backing) error { return b.PutMemo("u1", []byte(`{"a":1}`)) },
 		func(b fake.Backing) error { return b.PutMemo("u2", []byte(`{}`)) },
-		func(b fake.Backing) error { return b.PutMemo("u1", []byte(`{"a":2}`)) },
+		func(b fake.Backing) error {
+			return b.PutMemo("u1", []byte(`{"a":2}`), []byte(`{"d":1}`), []byte(`{"d":2}`))
+		},
+		func(b fake.Backing) error { b.Note("u2", []byte(`{"d":3}`)); return nil },
 		func(b fake.Backing) error {
 			return b.PutEvents(map[string][]byte{"default/b": []byte(`{"b":1}`), "default/a": []byte(`{}`)}, []string{"default/none"})
 		},
@@ -54,7 +58,23 @@ func TestTheDiskIsAsTheStore(t *testing.T) {
 		if diff := cmp.Diff(load(t, real), load(t, twin)); diff != "" {
 			t.Fatalf("after step %d: %s", i, diff)
 		}
+		if diff := cmp.Diff(decisions(t, real), decisions(t, twin)); diff != "" {
+			t.Fatalf("after step %d: %s", i, diff)
+		}
 	}
+}
+
+func decisions(t *testing.T, b fake.Backing) map[types.UID]string {
+	t.Helper()
+	all := map[types.UID]string{}
+	for _, uid := range []types.UID{"u1", "u2", "never"} {
+		found, err := b.Decisions(uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[uid] = fmt.Sprintf("%s", found)
+	}
+	return all
 }
 
 func record(kind, name string) store.Record {

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -48,7 +49,9 @@ func (s *Session) Disks() Disks { return Disks{s} }
 type Backing interface {
 	Load() (store.State, error)
 	Commit(c store.Change) error
-	PutMemo(uid types.UID, memo []byte) error
+	PutMemo(uid types.UID, memo []byte, decisions ...[]byte) error
+	Note(uid types.UID, decision []byte)
+	Decisions(uid types.UID) ([]json.RawMessage, error)
 	PutEvents(put map[string][]byte, remove []string) error
 }
 
@@ -107,9 +110,20 @@ func (d Store) Commit(c store.Change) error {
 }
 
 // PutMemo implements agent.Store.
-func (d Store) PutMemo(uid types.UID, memo []byte) error {
-	return d.write(PutMemo, uid, func() error { return d.b.PutMemo(uid, memo) })
+func (d Store) PutMemo(uid types.UID, memo []byte, decisions ...[]byte) error {
+	return d.write(PutMemo, uid, func() error { return d.b.PutMemo(uid, memo, decisions...) })
 }
+
+// Note implements agent.Store.
+func (d Store) Note(uid types.UID, decision []byte) {
+	_ = d.s.writes(func() error { // a dead podd notes nothing
+		d.b.Note(uid, decision)
+		return nil
+	})
+}
+
+// Decisions implements agent.Store.
+func (d Store) Decisions(uid types.UID) ([]json.RawMessage, error) { return d.b.Decisions(uid) }
 
 // PutEvents implements agent.Store.
 func (d Store) PutEvents(put map[string][]byte, remove []string) error {

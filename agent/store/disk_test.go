@@ -29,7 +29,7 @@ func TestTheLayoutIsAsDrawn(t *testing.T) {
 	rec.Key = store.Key{Kind: "<kind>", Namespace: "<ns>", Name: "<name>"}
 	err := errors.Join(
 		s.Commit(store.Change{Revision: 1, Put: []store.Record{rec}}),
-		s.PutMemo("<uid>", []byte(`{}`)),
+		s.PutMemo("<uid>", []byte(`{}`), []byte(`{}`)),
 		s.PutEvents(map[string][]byte{"<ns>/<name>": []byte(`{}`)}, nil),
 		s.Close(),
 	)
@@ -68,9 +68,15 @@ func keys(t *testing.T, path string) []string {
 	var all []string
 	if err := db.View(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
-			return b.ForEach(func(k, _ []byte) error {
-				all = append(all, string(bucket)+"/"+string(k))
-				return nil
+			return b.ForEach(func(k, v []byte) error {
+				if v != nil {
+					all = append(all, string(bucket)+"/"+string(k))
+					return nil
+				}
+				return b.Bucket(k).ForEach(func([]byte, []byte) error {
+					all = append(all, string(bucket)+"/"+string(k)+"/<number>")
+					return nil
+				})
 			})
 		})
 	}); err != nil {

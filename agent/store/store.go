@@ -26,13 +26,16 @@ const schema = 1
 //	objects/<kind>/<ns>/<name>  Record as JSON
 //	memos/<uid>                 what the agent remembers of a pod, as JSON
 //	events/<ns>/<name>          v1.Event as JSON
+//	decisions/<uid>/<number>    pod.Account as JSON; numbers count up, big-endian uint64
 var (
 	bucketMeta    = []byte("meta")
 	bucketObjects = []byte("objects")
 	bucketMemos   = []byte("memos")
 	bucketEvents  = []byte("events")
-	keySchema     = []byte("schema")
-	keyRevision   = []byte("revision")
+	// bucketDecisions has a bucket for each pod.
+	bucketDecisions = []byte("decisions")
+	keySchema       = []byte("schema")
+	keyRevision     = []byte("revision")
 )
 
 // Key names one object.
@@ -68,9 +71,10 @@ type State struct {
 // Store keeps on disk what must not be lost. All its methods may be called by
 // many goroutines; a write is on disk when the call returns.
 type Store struct {
-	db   *bbolt.DB
-	memo chan memoWrite
-	done chan struct{}
+	db        *bbolt.DB
+	memo      chan memoWrite
+	done      chan struct{}
+	decisions decisions
 }
 
 // Open opens or makes the store. A store of a newer podd is refused.
@@ -89,7 +93,10 @@ func Open(path string) (*Store, error) {
 	if err := errors.Join(db.Update(prepare), syncDir(dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
 	}
-	s := &Store{db: db, memo: make(chan memoWrite), done: make(chan struct{})}
+	s := &Store{db: db, memo: make(chan memoWrite), done: make(chan struct{}), decisions: newDecisions()}
+	if err := db.View(s.decisions.measure); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
+	}
 	go s.writeMemos()
 	return s, nil
 }
@@ -104,7 +111,7 @@ func syncDir(dir string) error {
 }
 
 func prepare(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketObjects, bucketMemos, bucketEvents} {
+	for _, name := range [][]byte{bucketMeta, bucketObjects, bucketMemos, bucketEvents, bucketDecisions} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -179,13 +186,13 @@ type Change struct {
 	Revision uint64
 	Put      []Record
 	Remove   []Key
-	// ForgetPods removes the memos of these pods.
+	// ForgetPods removes the memos of these pods, and the decisions about them.
 	ForgetPods []types.UID
 }
 
 // Commit stores a change: all of it or nothing.
 func (s *Store) Commit(c Change) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(tx *bbolt.Tx, sizes sizes) error {
 		if c.Revision > 0 {
 			if err := tx.Bucket(bucketMeta).Put(keyRevision, number(c.Revision)); err != nil {
 				return err
@@ -207,7 +214,7 @@ func (s *Store) Commit(c Change) error {
 			}
 		}
 		for _, uid := range c.ForgetPods {
-			if err := tx.Bucket(bucketMemos).Delete([]byte(uid)); err != nil {
+			if err := errors.Join(tx.Bucket(bucketMemos).Delete([]byte(uid)), forgetDecisions(tx, sizes, uid)); err != nil {
 				return err
 			}
 		}

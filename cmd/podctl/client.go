@@ -23,6 +23,7 @@ type client struct {
 	streams poddv1.StreamsClient
 	images  poddv1.ImagesClient
 	node    poddv1.NodeClient
+	insight poddv1.InsightClient
 }
 
 // connect makes a client for the endpoint in force. It does not wait for podd:
@@ -57,6 +58,7 @@ func (s *session) connect() (*client, error) {
 		streams: poddv1.NewStreamsClient(conn),
 		images:  poddv1.NewImagesClient(conn),
 		node:    poddv1.NewNodeClient(conn),
+		insight: poddv1.NewInsightClient(conn),
 	}, nil
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/yaml"
 )
 
 // formats are what -o takes.
@@ -21,6 +24,34 @@ func formats() []string {
 func addOutputFlag(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVarP(format, "output", "o", "", "how to print: "+strings.Join(formats(), "|"))
 	complete(cmd, "output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
+}
+
+// addPlainOutputFlag is for what is no object: it has json and yaml only.
+func addPlainOutputFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVarP(format, "output", "o", "", "how to print: json|yaml")
+	complete(cmd, "output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkPlainOutput(format string) error {
+	if format != "" && format != "json" && format != "yaml" {
+		return errors.New("--output must be 'yaml' or 'json'")
+	}
+	return nil
+}
+
+// printValue prints what is no object, as json or yaml.
+func printValue(w io.Writer, v any, format string) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil && format == "yaml" {
+		text, err = yaml.JSONToYAML(text)
+	} else {
+		text = append(text, '\n')
+	}
+	if err != nil {
+		return fmt.Errorf("encode what is to be printed: %w", err)
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 // newPrinter is the printer of a format that prints objects as they are; nil

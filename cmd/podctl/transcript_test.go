@@ -113,6 +113,7 @@ func serve(t *testing.T, w *world) session {
 		poddv1.RegisterStreamsServer(server, fakeStreams{world: w})
 		poddv1.RegisterImagesServer(server, fakeImages{world: w})
 		poddv1.RegisterNodeServer(server, fakeNode{world: w})
+		poddv1.RegisterInsightServer(server, fakeInsight{world: w})
 	})
 }
 

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	poddv1 "github.com/podd-io/podd/api/podd/v1"
 )
@@ -46,8 +44,8 @@ func newVersion(s *session) *cobra.Command {
 		Long:  "Print the versions of podctl and podd. It fails unless podd is ready to work.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "" && output != "json" && output != "yaml" {
-				return fmt.Errorf("--output must be 'yaml' or 'json'")
+			if err := checkPlainOutput(output); err != nil {
+				return err
 			}
 			v := versions{Client: builtClient()}
 			var err error
@@ -61,7 +59,7 @@ func newVersion(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&clientOnly, "client", false, "only podctl's; podd is not asked")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "how to print: json|yaml")
+	addPlainOutputFlag(cmd, &output)
 	return cmd
 }
 
@@ -104,17 +102,7 @@ func (v versions) print(s *session, output string) error {
 		v.printText(s)
 		return nil
 	}
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil && output == "yaml" {
-		text, err = yaml.JSONToYAML(text)
-	} else {
-		text = append(text, '\n')
-	}
-	if err != nil {
-		return fmt.Errorf("encode versions: %w", err)
-	}
-	_, err = s.out.Write(text)
-	return err
+	return printValue(s.out, v, output)
 }
 
 func (v versions) printText(s *session) {

@@ -245,8 +245,8 @@ type Step struct {
 	About string `protobuf:"bytes,1,opt,name=about,proto3" json:"about,omitempty"`
 	// What is done, as in "CreateContainer"; or one of: "Stop", a container is to
 	// end; "Wait", nothing can be done for now; "Retry", what failed is tried
-	// again; "Cancel", what is under way is not wanted any more; "Report", the
-	// pod's status changes.
+	// again; "Cancel", what is under way is not wanted any more; "Leave", what has
+	// ended stays so; "Report", the pod's status changes.
 	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Of a Wait or Retry: when it is over, if that is known. Of a Stop: when the
