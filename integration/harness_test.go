@@ -30,6 +30,9 @@ type node struct {
 	cmd     *exec.Cmd
 	log     *os.File
 	extra   []string
+	// slice is the parent of the pods' cgroups where they are systemd's; empty
+	// where podd makes them.
+	slice string
 	// other is a containerd that is not podd's; nil if podd keeps its own.
 	other *containerd
 }
@@ -89,7 +92,12 @@ func (n *node) address() string { return "unix://" + n.path("podd.sock") }
 
 func (n *node) namespace() string { return fmt.Sprintf("podd-it-%d-%d", os.Getpid(), n.id) }
 
-func (n *node) cgroupRoot() string { return "/" + n.namespace() }
+func (n *node) cgroupRoot() string {
+	if n.slice != "" {
+		return n.slice
+	}
+	return "/" + n.namespace()
+}
 
 // start starts podd and waits until it can work.
 func (n *node) start() {
@@ -199,7 +207,7 @@ func (n *node) deleteAll() {
 func (n *node) try(args ...string) (string, error) { return n.tryInput("", args...) }
 
 func (n *node) tryInput(stdin string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute*slowness)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin(n.t, "podctl"), append([]string{"--address", n.address()}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -245,7 +253,7 @@ func (n *node) get(pod, path string) string {
 
 func (n *node) ready(pod string) {
 	n.t.Helper()
-	if out, err := n.try("wait", "--for=condition=Ready", "pod/"+pod, "--timeout=60s"); err != nil {
+	if out, err := n.try("wait", "--for=condition=Ready", "pod/"+pod, fmt.Sprint("--timeout=", time.Minute*slowness)); err != nil {
 		n.t.Fatalf("pod %s is not ready: %v\n%s\n%s", pod, err, out, n.podctl("describe", "pod", pod))
 	}
 }
@@ -253,7 +261,7 @@ func (n *node) ready(pod string) {
 // phase waits for a pod's phase.
 func (n *node) phase(pod, phase string) {
 	n.t.Helper()
-	if out, err := n.try("wait", "--for=jsonpath={.status.phase}="+phase, "pod/"+pod, "--timeout=60s"); err != nil {
+	if out, err := n.try("wait", "--for=jsonpath={.status.phase}="+phase, "pod/"+pod, fmt.Sprint("--timeout=", time.Minute*slowness)); err != nil {
 		n.t.Fatalf("pod %s is not %s: %v\n%s\n%s", pod, phase, err, out, n.podctl("describe", "pod", pod))
 	}
 }
@@ -276,7 +284,7 @@ func (n *node) logs(want string, args ...string) string {
 // eventually asks again and again; what is outside of podd tells of no change.
 func (n *node) eventually(within time.Duration, what string, ask func() error) {
 	n.t.Helper()
-	deadline := time.Now().Add(within)
+	deadline := time.Now().Add(within * slowness)
 	for {
 		err := ask()
 		if err == nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/podd-io/podd/runtime"
 )
 
 // traces is what only a running pod tells of: the host's ends of veths, and
@@ -110,7 +112,8 @@ func (n *node) leftMounts() []string {
 // leftCgroups looks into cgroup v2's tree and into every v1 hierarchy.
 func (n *node) leftCgroups() []string {
 	var left []string
-	for _, pattern := range []string{"/sys/fs/cgroup" + n.cgroupRoot(), "/sys/fs/cgroup/*" + n.cgroupRoot()} {
+	root := runtime.CgroupRoot(n.cgroupRoot()).Path()
+	for _, pattern := range []string{"/sys/fs/cgroup" + root, "/sys/fs/cgroup/*" + root} {
 		dirs, _ := filepath.Glob(pattern)
 		for _, dir := range dirs {
 			left = append(left, "cgroup "+dir)

@@ -6,28 +6,34 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/podd-io/podd/runtime"
 )
 
-// unit is a podd that systemd keeps.
+// unit is a podd that systemd keeps, with the pods' cgroups as units as well.
 type unit struct {
 	*node
 	name string
 }
 
-// newUnit starts a podd as a service of systemd's.
-func newUnit(t *testing.T, name string, other *containerd, flags ...string) *unit {
+// newUnit starts a podd as a service of systemd's. Its pods' cgroups are below a
+// slice.
+func newUnit(t *testing.T, name, slice string, other *containerd, flags ...string) *unit {
 	t.Helper()
 	dir := filepath.Join("/tmp", name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	u := &unit{name: name, node: &node{
-		t: t, dir: dir, id: int(nodes.Add(1)), metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), extra: flags, other: other,
+		t: t, dir: dir, id: int(nodes.Add(1)), metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), slice: slice, extra: flags, other: other,
 	}}
 	text := fmt.Sprintf(`[Service]
 Type=notify
@@ -65,12 +71,12 @@ func systemctl(t *testing.T, args ...string) string {
 // end removes all pods, stops podd, and looks for what is left.
 func (u *unit) end() {
 	seen := u.traces()
-	if out, err := u.try("delete", "pods", "--all", "-A", "--grace-period=0", "--force", "--timeout=60s"); err != nil {
+	if out, err := u.try("delete", "pods", "--all", "-A", "--grace-period=0", "--force", fmt.Sprint("--timeout=", time.Minute*slowness)); err != nil {
 		u.t.Errorf("delete all pods: %v\n%s", err, out)
 	}
 	left := u.leftInContainerd()
 	systemctl(u.t, "stop", u.name)
-	for _, what := range slices.Concat(left, u.leftOnHost(seen)) {
+	for _, what := range slices.Concat(left, u.leftOnHost(seen), u.leftUnits()) {
 		u.t.Errorf("leak: %s", what)
 	}
 	if u.t.Failed() {
@@ -79,16 +85,35 @@ func (u *unit) end() {
 	}
 }
 
+// leftUnits are slices and scopes that systemd still knows, failed ones too.
+func (u *unit) leftUnits() []string {
+	pattern := strings.TrimSuffix(u.slice, ".slice") + "[.-]*"
+	var left []string
+	for line := range strings.Lines(systemctl(u.t, "list-units", "--all", "--plain", "--no-legend", "--type=slice,scope", pattern)) {
+		left = append(left, "unit "+strings.TrimSpace(line))
+	}
+	return left
+}
+
 // hasV2 reads a file of cgroup v2.
 func (u *unit) hasV2(group, file, want string) {
 	u.t.Helper()
-	path := filepath.Join("/sys/fs/cgroup", u.cgroupRoot(), group, file)
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", group, file))
 	if err != nil {
 		u.t.Error(err)
 	} else if got := strings.TrimSpace(string(text)); got != want {
-		u.t.Errorf("%s is %q, want %q", path, got, want)
+		u.t.Errorf("%s/%s is %q, want %q", group, file, got, want)
 	}
+}
+
+// groupOf is the cgroup that a process is in.
+func (u *unit) groupOf(pid int) string {
+	u.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(string(text)), "0::")
 }
 
 func (u *unit) containerID(pod string) string {
@@ -104,15 +129,28 @@ func (u *unit) wholeLife(weight string) {
 		"    resources: {limits: {cpu: 500m, memory: 64Mi}, requests: {cpu: 250m, memory: 32Mi}}\n")
 	u.logs("up", "limited")
 	uid, id := u.get("limited", ".metadata.uid"), u.containerID("limited")
-	for _, group := range []string{"pod" + uid, "pod" + uid + "/" + id} {
-		u.hasV2(group, "cpu.max", "50000 100000")
-		u.hasV2(group, "memory.max", "67108864")
-		u.hasV2(group, "pids.max", "max") // as a kubelet's default
+	root := runtime.CgroupRoot(u.cgroupRoot())
+	scope := u.groupOf(u.pid("limited", "main"))
+	if parent := root.Container(types.UID(uid), id); path.Dir(scope) != parent || path.Ext(scope) != ".scope" {
+		u.t.Errorf("the container runs in %s, want a scope in %s", scope, parent)
 	}
-	u.hasV2("pod"+uid, "cpu.weight", "35")
-	u.hasV2("pod"+uid+"/"+id, "cpu.weight", weight)
-	u.hasV2("pod"+uid+"/"+id, "memory.oom.group", "1")
-	u.hasV2("pod"+uid+"/"+id, "memory.swap.max", "0")
+	if pause := u.groupOf(u.pausePID()); path.Dir(pause) != root.Pod(types.UID(uid)) {
+		u.t.Errorf("the pause container runs in %s, want a scope in %s", pause, root.Pod(types.UID(uid)))
+	}
+	if what := systemctl(u.t, "show", "--property=Description", "--value", path.Base(scope)); what != "Container main of pod default/limited" {
+		u.t.Errorf("the scope is described as %q", what)
+	}
+	for range 2 { // once as they were made, once as systemd sets them
+		for _, group := range []string{root.Pod(types.UID(uid)), scope} {
+			u.hasV2(group, "cpu.max", "50000 100000")
+			u.hasV2(group, "memory.max", "67108864")
+		}
+		u.hasV2(root.Pod(types.UID(uid)), "cpu.weight", "35")
+		u.hasV2(scope, "cpu.weight", weight)
+		u.hasV2(scope, "memory.oom.group", "1")
+		u.hasV2(scope, "memory.swap.max", "0")
+		systemctl(u.t, "daemon-reload")
+	}
 	if adj, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", u.pausePID())); err != nil || string(adj) != "-998\n" {
 		u.t.Errorf("the pause program's oom_score_adj is %q, %v: with every right it is a kubelet's -998", adj, err)
 	}
@@ -130,7 +168,7 @@ func (u *unit) wholeLife(weight string) {
 	u.killed(func() { systemctl(u.t, "kill", "--kill-whom=main", "--signal=KILL", u.name) }, id)
 	u.killed(func() { systemctl(u.t, "restart", u.name) }, id)
 
-	group := filepath.Join("/sys/fs/cgroup", u.cgroupRoot(), "pod"+uid)
+	group := filepath.Join("/sys/fs/cgroup", root.Pod(types.UID(uid)))
 	netns := u.path("run/netns", uid)
 	for _, path := range []string{group, netns} {
 		if _, err := os.Stat(path); err != nil {
@@ -178,7 +216,7 @@ func (u *unit) killed(how func(), id string) {
 }
 
 func TestUnderSystemd(t *testing.T) {
-	newUnit(t, "podd-own", nil).wholeLife("35")
+	newUnit(t, "podd-own", "podd.slice", nil, "--cgroup-root=").wholeLife("35")
 }
 
 // TestBesideDebiansContainerd: auto finds the distribution's containerd, with
@@ -186,7 +224,7 @@ func TestUnderSystemd(t *testing.T) {
 func TestBesideDebiansContainerd(t *testing.T) {
 	systemctl(t, "start", "containerd")
 	t.Cleanup(func() { systemctl(t, "stop", "containerd") })
-	u := newUnit(t, "podd-auto", &containerd{
+	u := newUnit(t, "podd-auto", "other.slice", &containerd{
 		t: t, root: "/var/lib/containerd", state: "/run/containerd", socket: "/run/containerd/containerd.sock",
 	}, "--containerd", "auto")
 	if choice, err := os.ReadFile(u.path("lib/containerd.choice")); err != nil || string(choice) != "/run/containerd/containerd.sock\n" {

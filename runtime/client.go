@@ -37,8 +37,8 @@ type Config struct {
 	OCIRuntime string
 	// Root, RunDir and LogDir are podd's directories.
 	Root, RunDir, LogDir string
-	// CgroupRoot is the parent of the pods' cgroups, "/podd".
-	CgroupRoot string
+	// CgroupRoot is the parent of the pods' cgroups.
+	CgroupRoot CgroupRoot
 	// Registries is how images are reached; nil means by nothing but their names
 	// and pull secrets.
 	Registries *registry.Registries
@@ -57,6 +57,10 @@ type Config struct {
 	OOMKilled func(cgroup string) bool
 	// EmptyCgroup kills what is in a container's cgroup and waits for its end.
 	EmptyCgroup func(ctx context.Context, cgroup string) error
+	// MakeGroup makes what has to be there of a container's cgroup before the
+	// OCI runtime makes the rest, RemoveGroup removes it when the container's
+	// task is gone. Both may be done again.
+	MakeGroup, RemoveGroup func(ctx context.Context, cgroup string) error
 	// Checked is told of every image that is not found sound; nil for nobody.
 	Checked func(pod.ImageCheck)
 }
@@ -172,7 +176,10 @@ func (c *Client) Context(ctx context.Context) context.Context {
 // is in podd's run directory: the shim's default, /run/containerd/runc, would
 // keep an empty directory for each containerd namespace.
 func (c *Client) Runtime() containerd.NewContainerOpts {
-	opts := &runcoptions.Options{BinaryName: c.cfg.OCIRuntime, Root: filepath.Join(c.cfg.RunDir, "runc")}
+	opts := &runcoptions.Options{
+		BinaryName: c.cfg.OCIRuntime, Root: filepath.Join(c.cfg.RunDir, "runc"),
+		SystemdCgroup: c.cfg.CgroupRoot.Systemd(),
+	}
 	return containerd.WithRuntime("io.containerd.runc.v2", opts)
 }
 

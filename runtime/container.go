@@ -156,7 +156,7 @@ func (c *Client) labels(cfg pod.ContainerConfig) map[string]string {
 }
 
 func (c *Client) cgroupOf(cfg pod.ContainerConfig) string {
-	return CgroupPath(c.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID)
+	return c.cfg.CgroupRoot.Container(cfg.Pod.UID, cfg.ID)
 }
 
 // logPlace is where a container's output goes.
@@ -212,6 +212,9 @@ const reasonRun = "RunContainerError"
 
 func (c *Client) newTask(ctx context.Context, cfg pod.ContainerConfig, ctr containerd.Container, f fifos) (containerd.Task, error) {
 	if err := f.make(); err != nil {
+		return nil, Failure(err, reasonRun)
+	}
+	if err := c.cfg.MakeGroup(ctx, c.cgroupOf(cfg)); err != nil {
 		return nil, Failure(err, reasonRun)
 	}
 	p, err := c.startPump(cfg.ID, c.logOf(cfg), f, true)
@@ -274,11 +277,24 @@ func (c *Client) Reap(ctx context.Context, id string) error {
 		c.drain(id, time.Now())
 		err = c.deleteTask(ctx, ctr)
 	}
+	if err == nil {
+		err = c.removeGroup(ctx, ctr)
+	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		return Failure(fmt.Errorf("reap container: %w", err), "")
 	}
 	c.endPump(id)
 	return nil
+}
+
+// removeGroup is called when the task is gone. A sandbox has no group but its
+// processes'.
+func (c *Client) removeGroup(ctx context.Context, ctr containerd.Container) error {
+	rec, err := ctr.Info(ctx, containerd.WithoutRefreshedMetadata)
+	if err != nil || rec.Labels[LabelCgroup] == "" {
+		return err
+	}
+	return c.cfg.RemoveGroup(ctx, rec.Labels[LabelCgroup])
 }
 
 // Remove kills the task if there is one, and removes record, snapshot and
@@ -302,5 +318,8 @@ func (c *Client) removeRecord(ctx context.Context, ctr containerd.Container) err
 		return err
 	}
 	c.drain(ctr.ID(), time.Now())
+	if err := c.removeGroup(ctx, ctr); err != nil {
+		return err
+	}
 	return ctr.Delete(ctx, containerd.WithSnapshotCleanup)
 }

@@ -16,7 +16,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podd-io/podd/pod"
-	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
 )
 
@@ -107,7 +106,7 @@ func (w *world) occupy(cfg pod.ContainerConfig, pid int) {
 	if cgroup.Version() == "v1" {
 		mount += "/devices"
 	}
-	dir := filepath.Join(mount, runtime.CgroupPath(w.Config.CgroupRoot, cfg.Pod.UID, cfg.ID))
+	dir := filepath.Join(mount, w.Config.CgroupRoot.Container(cfg.Pod.UID, cfg.ID))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -14,15 +13,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
 )
-
-// CgroupPath is a container's cgroup, below the roots of the hierarchies.
-func CgroupPath(root string, uid types.UID, id string) string {
-	return path.Join(root, "pod"+string(uid), id)
-}
 
 // spec is the OCI spec of one attempt, as a list of containerd's options; they
 // run in order, once the snapshot is there.
@@ -58,8 +51,9 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 		environment(cfg, image.Config),
 		withTTY(cfg.Container.TTY),
 		namespaces,
-		oci.WithCgroup(CgroupPath(c.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID)),
+		oci.WithCgroup(c.cfg.CgroupRoot.ContainerSpec(cfg.Pod.UID, cfg.ID)),
 		oci.WithAnnotations(map[string]string{SandboxAnnotation: cfg.SandboxID}),
+		oci.WithAnnotations(c.cfg.CgroupRoot.Annotations(fmt.Sprintf("Container %s of pod %s/%s", cfg.Container.Name, cfg.Pod.Namespace, cfg.Pod.Name))),
 		resources(cfg.Container.Resources),
 		oomScore(cfg.OOMScoreAdj),
 	}

@@ -58,7 +58,8 @@ func (c Config) check() error {
 	wrong("containerd", checkContainerd(c.Containerd))
 	wrong("containerd-namespace", checkNamespace(c.ContainerdNamespace))
 	wrong("bundle-dir", absoluteIfSet(c.BundleDir))
-	wrong("cgroup-root", checkCgroupRoot(c.CgroupRoot))
+	wrong("cgroup-driver", oneOf(c.CgroupDriver, cgroupAuto, cgroupSystemd, cgroupFS))
+	wrong("cgroup-root", c.checkCgroupRoot())
 	wrong("seccomp-default", oneOf(c.SeccompDefault, seccompRuntimeDefault, seccompUnconfined))
 	wrong("cni-conf-dir", absoluteIfSet(c.CNIConfDir))
 	wrong("cni-bin-dir", absoluteIfSet(c.CNIBinDir))
@@ -266,16 +267,6 @@ func checkNamespace(name string) error {
 	valid := regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
 	if len(name) > 76 || !valid.MatchString(name) {
 		return fmt.Errorf("%q is not a containerd namespace: letters, digits, and single . _ - between them, 76 at most", name)
-	}
-	return nil
-}
-
-func checkCgroupRoot(path string) error {
-	if strings.HasSuffix(path, ".slice") {
-		return fmt.Errorf("not supported yet: %q: a slice of systemd's", path)
-	}
-	if !strings.HasPrefix(path, "/") || path == "/" || filepath.Clean(path) != path {
-		return fmt.Errorf("%q is not the path of a cgroup, such as /podd", path)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ type Config struct {
 	Containerd          string             `json:"containerd"`
 	ContainerdNamespace string             `json:"containerd-namespace"`
 	BundleDir           string             `json:"bundle-dir"`
+	CgroupDriver        string             `json:"cgroup-driver"`
 	CgroupRoot          string             `json:"cgroup-root"`
 	SeccompDefault      string             `json:"seccomp-default"`
 	CNIConfDir          string             `json:"cni-conf-dir"`
@@ -102,7 +103,7 @@ func defaultConfig() Config {
 		MetricsListen:       "127.0.0.1:9471",
 		Containerd:          containerdAuto,
 		ContainerdNamespace: "podd",
-		CgroupRoot:          "/podd",
+		CgroupDriver:        cgroupAuto,
 		RegistryConfigDir:   "/etc/containerd/certs.d",
 		SeccompDefault:      seccompRuntimeDefault,
 		CNIConfDir:          "/etc/cni/net.d",
@@ -148,7 +149,8 @@ func keys() []key {
 		{"containerd", "auto, managed, or the socket of a containerd", func(c *Config) any { return &c.Containerd }},
 		{"containerd-namespace", "podd's namespace in containerd", func(c *Config) any { return &c.ContainerdNamespace }},
 		{"bundle-dir", "directory of containerd, runc and CNI plugins (default bundle/ beside podd, then ../lib/podd/bundle, then $PATH)", func(c *Config) any { return &c.BundleDir }},
-		{"cgroup-root", "parent of the pods' cgroups", func(c *Config) any { return &c.CgroupRoot }},
+		{"cgroup-driver", "who makes the pods' cgroups: systemd, as slices and scopes, or cgroupfs, which is podd itself; auto is systemd where it is PID 1 on cgroup v2", func(c *Config) any { return &c.CgroupDriver }},
+		{"cgroup-root", "parent of the pods' cgroups: a cgroup's path, or a slice's name with systemd's driver (default /podd, or podd.slice)", func(c *Config) any { return &c.CgroupRoot }},
 		{"seccomp-default", "seccomp profile of containers that name none: RuntimeDefault or Unconfined", func(c *Config) any { return &c.SeccompDefault }},
 		{"cni-conf-dir", "directory of CNI configurations; the first conflist in it is used", func(c *Config) any { return &c.CNIConfDir }},
 		{"cni-bin-dir", "directory of CNI plugins (default the bundle, then /opt/cni/bin)", func(c *Config) any { return &c.CNIBinDir }},

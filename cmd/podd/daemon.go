@@ -148,7 +148,13 @@ const takeOverTime = time.Minute
 func (d *podd) takeOver(ctx context.Context, socket string, bundle daemon.Bundle) (*parts, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
-	p, err := assemble(ctx, d.cfg, socket, bundle, d.imageFound, d.log)
+	root, err := chooseCgroups(d.cfg, d.log)
+	if err != nil {
+		return nil, err
+	}
+	cfg := d.cfg
+	cfg.CgroupRoot = root
+	p, err := assemble(ctx, cfg, socket, bundle, d.imageFound, d.log)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/podd-io/podd/runtime/sandbox"
 	"github.com/podd-io/podd/runtime/stats"
 	"github.com/podd-io/podd/runtime/volume"
+	"github.com/podd-io/podd/systemd"
 )
 
 // parts are what does things to the world for the agent.
@@ -43,7 +44,7 @@ type parts struct {
 func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bundle, found func(pod.ImageCheck), log *zap.Logger) (*parts, error) {
 	p := &parts{
 		volumes: volume.New(cfg.Root, log),
-		cgroups: cgroup.New(cfg.CgroupRoot, log),
+		cgroups: cgroup.New(runtime.CgroupRoot(cfg.CgroupRoot), systemd.Slices{}, log),
 		logs:    logfile.New(logConfig(cfg), log),
 	}
 	var err error
@@ -66,7 +67,7 @@ func assemble(ctx context.Context, cfg Config, socket string, bundle daemon.Bund
 		return nil, err
 	}
 	p.sandboxes = sandbox.New(p.containers, sandbox.Config{
-		CgroupRoot: cfg.CgroupRoot,
+		CgroupRoot: runtime.CgroupRoot(cfg.CgroupRoot),
 		LogDir:     cfg.LogDir,
 		Namespace:  p.network.Namespace,
 	}, log)
@@ -134,11 +135,12 @@ func (p *parts) runtimeConfig(cfg Config, socket string) runtime.Config {
 	}
 	return runtime.Config{
 		Address: socket, Namespace: cfg.ContainerdNamespace, OCIRuntime: program,
-		Root: cfg.Root, RunDir: cfg.RunDir, LogDir: cfg.LogDir, CgroupRoot: cfg.CgroupRoot,
+		Root: cfg.Root, RunDir: cfg.RunDir, LogDir: cfg.LogDir, CgroupRoot: runtime.CgroupRoot(cfg.CgroupRoot),
 		MaxPulls: int64(cfg.MaxPulls), PullProgressTimeout: age(cfg.PullTimeout),
 		VolumePath: p.volumes.Path,
 		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return p.logs.Open(path, limits) },
 		OOMKilled:  cgroup.OOMKilled, EmptyCgroup: cgroup.Empty,
+		MakeGroup: p.cgroups.MakeGroup, RemoveGroup: p.cgroups.RemoveGroup,
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/pause"
@@ -21,10 +19,10 @@ func (p *parts) newUsage(cfg Config) (*stats.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	container := func(uid types.UID, id string) string { return runtime.CgroupPath(cfg.CgroupRoot, uid, id) }
+	root := runtime.CgroupRoot(cfg.CgroupRoot)
 	return stats.New(stats.Config{
 		Hierarchies: hierarchies, Proc: "/proc",
-		CgroupRoot: cfg.CgroupRoot, PodCgroup: p.cgroups.Path, ContainerCgroup: container, SandboxCgroup: container,
+		CgroupRoot: root.Path(), PodCgroup: root.Pod, ContainerCgroup: root.Container, SandboxCgroup: root.Sandbox,
 		SandboxImage: pause.ImageName,
 		Root:         cfg.Root, VolumePath: p.volumes.Path,
 		LogDir: func(key pod.Key, container string) string { return filepath.Join(p.logs.Dir(key), container) },

@@ -10,8 +10,16 @@ ip address add 192.168.213.2/24 dev outside
 ip link set outside up
 ip link set far up
 code=0
+fact() { sed -n "s/.*podd\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 # The kernel's command line may name other tests than those on the disk.
-only=$(sed -n 's/.*podd.run=\([^ ]*\).*/\1/p' /proc/cmdline)
+only=$(fact run)
 [ -n "$only" ] || ./cgroup.test -test.timeout 5m || code=$?
 ./integration.test -test.timeout 15m -test.v -test.parallel 2 -test.run "${only:-$(cat run)}" || code=$?
 echo "podd-test-vm: exit $code after $(cut -d ' ' -f 1 /proc/uptime) s"
+# An orderly shutdown instead of the unit's, which is none.
+if [ "$(fact end)" = poweroff ]; then
+	mkdir -p /run/systemd/system/podd-test.service.d
+	printf '[Unit]\nSuccessAction=none\nFailureAction=none\n' >/run/systemd/system/podd-test.service.d/end.conf
+	systemctl daemon-reload
+	systemctl poweroff
+fi

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,12 @@ import (
 // inside are the tests of package integration that run in the machine: what
 // cgroup v2 or systemd may change.
 const inside = "^(TestAPodRunsToItsEnd|TestLimitsAreInTheCgroupAndOOMKills|TestPoddIsKilled|TestUnderSystemd|TestBesideDebiansContainerd)$"
+
+// follow is for who doesn't want to wait for a machine's end to see what it does.
+var follow = flag.String("console", "", "file to which all that the machines say is appended as it comes")
+
+// only are the tests that the first machine runs.
+var only = flag.String("inside", inside, "pattern of the tests that run inside, in the first machine")
 
 // patience bounds one boot: some minutes where nothing else runs.
 const patience = 20 * time.Minute
@@ -85,16 +93,16 @@ func payload(t *testing.T) string {
 	}
 	bin := filepath.Join("..", "..", "bin")
 	command(t, "cp", filepath.Join(bin, "podd"), filepath.Join(bin, "podctl"), tree+"/bin/")
-	command(t, "cp", "-r", filepath.Join(bin, "bundle"), tree+"/bin/")
+	command(t, "cp", "-r", filepath.Join(bin, "bundle")+"/.", tree+"/bin/bundle/")
 	command(t, "cp", "guest.sh", tree+"/run.sh")
 	for name, test := range map[string]string{"integration.test": "./integration", "cgroup.test": "./runtime/cgroup"} {
 		command(t, "go", "test", "-C", "../..", "-c", "-tags", "grpcnotrace,vm", "-ldflags", "-s -w", "-o", filepath.Join(tree, "integration", name), test)
 	}
-	if err := os.WriteFile(filepath.Join(tree, "integration", "run"), []byte(inside), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(tree, "integration", "run"), []byte(*only), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	disk := filepath.Join(dir, "payload.img")
-	command(t, "mkfs.ext4", "-q", "-d", tree, disk, "512M")
+	command(t, "mkfs.ext4", "-q", "-d", tree, disk, "1G")
 	return disk
 }
 
@@ -117,6 +125,9 @@ var errNoBoot = fmt.Errorf("the machine's tests did not begin within %s", bootTi
 type run struct {
 	// tests is a pattern of those to run; empty for the usual ones.
 	tests string
+	// root is the image of a root file system that keeps what is written; empty
+	// for a fresh one.
+	root string
 	// lasting is the image of a disk that keeps what is written; empty for none.
 	lasting string
 	// parameters are added to the kernel's command line.
@@ -175,7 +186,7 @@ func (m machine) bootOnce(t *testing.T, r run) (string, error) {
 		"-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", filepath.Join(m.system, "vmlinuz"), "-initrd", filepath.Join(m.system, "initrd.img"),
 		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check systemd.show_status=false" + r.extra(),
-		"-drive", "file=" + filepath.Join(m.system, "root.img") + ",format=raw,if=virtio,snapshot=on",
+		"-drive", "format=raw,if=virtio," + r.rootDrive(m),
 		"-drive", "file=" + m.disk + ",format=raw,if=virtio,readonly=on",
 	}
 	if r.lasting != "" {
@@ -192,6 +203,15 @@ func (m machine) bootOnce(t *testing.T, r run) (string, error) {
 		}
 	}}
 	cmd.Stdout, cmd.Stderr = out, out
+	if *follow != "" {
+		file, err := os.OpenFile(*follow, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		both := io.MultiWriter(out, file)
+		cmd.Stdout, cmd.Stderr = both, both
+	}
 	booting := time.AfterFunc(bootTime, func() {
 		select {
 		case <-out.begun:
@@ -205,6 +225,15 @@ func (m machine) bootOnce(t *testing.T, r run) (string, error) {
 		err = context.Cause(ctx)
 	}
 	return strings.ReplaceAll(out.text.String(), "\r", ""), err
+}
+
+// rootDrive says what the machine writes to. What QEMU was given stays when it is
+// killed, whether it was flushed or not: only the machine's own memory is lost.
+func (r run) rootDrive(m machine) string {
+	if r.root == "" {
+		return "snapshot=on,file=" + filepath.Join(m.system, "root.img")
+	}
+	return "cache=unsafe,file=" + r.root
 }
 
 // extra is what a run adds to the kernel's command line.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,35 +15,44 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
 )
+
+// Slices makes and removes slices of systemd's; package systemd has them.
+type Slices interface {
+	// Make starts one with limits, or sets those of one that is there.
+	Make(ctx context.Context, name, description string, limits map[string]uint64) error
+	// Stop stops one, with the units in it.
+	Stop(ctx context.Context, name string) error
+}
 
 // Cgroups are the pods' cgroups. Those of the containers are below, made by the
 // OCI runtime. It may be used by many goroutines at once.
 type Cgroups struct {
-	root string
-	log  *zap.Logger
+	root   runtime.CgroupRoot
+	slices Slices
+	log    *zap.Logger
 	// sharing is held for reading while a pod's cgroup is made, for writing
 	// while a root without pods is removed.
 	sharing sync.RWMutex
 }
 
-// New works below root, "/podd", which comes with the first pod and goes with
-// the last. Cgroups above it are made as needed and left.
-func New(root string, log *zap.Logger) *Cgroups {
-	return &Cgroups{root: path.Join("/", root), log: log}
+// New works below root, which comes with the first pod and goes with the last.
+// Cgroups above it are made as needed and left. slices are needed only where
+// the root is one.
+func New(root runtime.CgroupRoot, slices Slices, log *zap.Logger) *Cgroups {
+	return &Cgroups{root: root, slices: slices, log: log}
 }
 
-const podPrefix = "pod"
-
-// Path is a pod's cgroup, below the roots of the hierarchies.
-func (c *Cgroups) Path(uid types.UID) string { return path.Join(c.root, podPrefix+string(uid)) }
-
-// Create makes a pod's cgroup in every hierarchy and sets its limits; done
-// again it sets them anew.
-func (c *Cgroups) Create(_ context.Context, cfg pod.CgroupConfig) error {
+// Create makes a pod's cgroup in every hierarchy, or as a slice of systemd's,
+// and sets its limits; done again it sets them anew.
+func (c *Cgroups) Create(ctx context.Context, cfg pod.CgroupConfig) error {
 	c.sharing.RLock()
 	defer c.sharing.RUnlock()
-	group := &cgroups.Cgroup{Path: c.Path(cfg.UID), Resources: settings(cfg.Resources)}
+	if c.root.Systemd() {
+		return c.makePodSlice(ctx, cfg)
+	}
+	group := &cgroups.Cgroup{Path: c.root.Pod(cfg.UID), Resources: settings(cfg.Resources)}
 	m, err := manager.New(group)
 	if err == nil {
 		err = m.Apply(-1) // no process moves into it
@@ -66,9 +74,12 @@ const (
 	minQuota     = 1_000
 )
 
+func shares(r pod.PodResources) uint64 {
+	return max(uint64(r.MilliCPURequest)*sharesPerCPU/1000, minShares)
+}
+
 func settings(r pod.PodResources) *cgroups.Resources {
-	out := &cgroups.Resources{SkipDevices: true, SkipFreezeOnSet: true}
-	out.CpuShares = max(uint64(r.MilliCPURequest)*sharesPerCPU/1000, minShares)
+	out := &cgroups.Resources{SkipDevices: true, SkipFreezeOnSet: true, CpuShares: shares(r)}
 	if r.MilliCPULimit > 0 {
 		out.CpuQuota, out.CpuPeriod = max(r.MilliCPULimit*quotaPeriod/1000, minQuota), quotaPeriod
 	} else {
@@ -91,7 +102,7 @@ func (c *Cgroups) Exists(uid types.UID) (bool, error) {
 		return false, err
 	}
 	for _, m := range mounts {
-		if _, err := os.Stat(filepath.Join(m, c.Path(uid))); err == nil {
+		if _, err := os.Stat(filepath.Join(m, c.root.Pod(uid))); err == nil {
 			return true, nil
 		}
 	}
@@ -102,33 +113,42 @@ func (c *Cgroups) Exists(uid types.UID) (bool, error) {
 // the parents of its own behind, in the named and the v2 ones too. What is not
 // there is success; processes that remain in it are a failure that names them,
 // and are not killed.
-func (c *Cgroups) Remove(_ context.Context, uid types.UID) error {
+func (c *Cgroups) Remove(ctx context.Context, uid types.UID) error {
 	if uid == "" || strings.Contains(string(uid), "/") {
 		return &pod.Failure{Kind: pod.Permanent, Message: fmt.Sprintf("remove cgroup: %q is no uid", uid)}
+	}
+	if c.root.Systemd() {
+		if err := c.stopSlice(ctx, c.root.Pod(uid)); err != nil {
+			return err
+		}
 	}
 	mounts, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	for _, m := range mounts {
-		dir := filepath.Join(m, c.Path(uid))
+		dir := filepath.Join(m, c.root.Pod(uid))
 		if err := cgroups.RemovePath(dir); err != nil {
 			return failure("", fmt.Errorf("remove cgroup %s: %w%s", dir, err, remaining(dir)))
 		}
 	}
-	c.removeEmptyRoot(mounts)
+	c.removeEmptyRoot(ctx, mounts)
 	return nil
 }
 
 // removeEmptyRoot only tries: a directory that has children refuses.
-func (c *Cgroups) removeEmptyRoot(mounts []string) {
-	if c.root == "/" {
+func (c *Cgroups) removeEmptyRoot(ctx context.Context, mounts []string) {
+	if c.root.Path() == "/" {
 		return
 	}
 	c.sharing.Lock()
 	defer c.sharing.Unlock()
+	if c.root.Systemd() {
+		c.stopEmptyRoot(ctx)
+		return
+	}
 	for _, m := range mounts {
-		_ = os.Remove(filepath.Join(m, c.root))
+		_ = os.Remove(filepath.Join(m, c.root.Path()))
 	}
 }
 
@@ -157,12 +177,12 @@ func (c *Cgroups) Pods() ([]pod.Key, error) {
 	seen := map[types.UID]bool{}
 	var keys []pod.Key
 	for _, m := range mounts {
-		entries, _ := os.ReadDir(filepath.Join(m, c.root)) // absent: no pods
+		entries, _ := os.ReadDir(filepath.Join(m, c.root.Path())) // absent: no pods
 		for _, e := range entries {
-			uid, ok := strings.CutPrefix(e.Name(), podPrefix)
-			if e.IsDir() && ok && !seen[types.UID(uid)] {
-				seen[types.UID(uid)] = true
-				keys = append(keys, pod.Key{UID: types.UID(uid)})
+			uid, ok := c.root.UID(e.Name())
+			if e.IsDir() && ok && !seen[uid] {
+				seen[uid] = true
+				keys = append(keys, pod.Key{UID: uid})
 			}
 		}
 	}

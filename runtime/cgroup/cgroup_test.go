@@ -18,21 +18,38 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podd-io/podd/pod"
+	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
+	"github.com/podd-io/podd/systemd"
 )
 
 const uid = types.UID("11111111-2222-3333-4444-555555555555")
 
-// newCgroups has a root of its own, of which nothing may be left in the end.
-func newCgroups(t *testing.T) *cgroup.Cgroups {
+// world is what a test works with.
+type world struct {
+	*cgroup.Cgroups
+	root runtime.CgroupRoot
+}
+
+// onEach runs a test with each driver that this host has: in the virtual
+// machine, systemd's too. Each has a root of its own, of which nothing may be
+// left in the end.
+func onEach(t *testing.T, test func(t *testing.T, w world)) {
 	t.Helper()
-	root := fmt.Sprintf("/podd-test-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
-	t.Cleanup(func() {
-		if left := everywhere(t, root); len(left) > 0 {
-			t.Errorf("the root is left: %q", left)
-		}
-	})
-	return cgroup.New(root, zaptest.NewLogger(t))
+	roots := map[string]runtime.CgroupRoot{"cgroupfs": runtime.CgroupRoot(fmt.Sprintf("/podd-test-%d", os.Getpid()))}
+	if cgroup.WithSystemd() {
+		roots["systemd"] = runtime.CgroupRoot(fmt.Sprintf("poddtest%d.slice", os.Getpid()))
+	}
+	for driver, root := range roots {
+		t.Run(driver, func(t *testing.T) {
+			t.Cleanup(func() {
+				if left := everywhere(t, root.Path()); len(left) > 0 {
+					t.Errorf("the root is left: %q", left)
+				}
+			})
+			test(t, world{cgroup.New(root, systemd.Slices{}, zaptest.NewLogger(t)), root})
+		})
+	}
 }
 
 // everywhere is where, of all hierarchies, a cgroup exists.
@@ -52,27 +69,27 @@ func everywhere(t *testing.T, group string) []string {
 	return found
 }
 
-func create(t *testing.T, c *cgroup.Cgroups, r pod.PodResources) {
+func create(t *testing.T, w world, r pod.PodResources) {
 	t.Helper()
 	for range 2 { // twice is the same as once
-		if err := c.Create(t.Context(), pod.CgroupConfig{UID: uid, Resources: r}); err != nil {
+		if err := w.Create(t.Context(), pod.CgroupConfig{UID: uid, Resources: r}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func remove(t *testing.T, c *cgroup.Cgroups) {
+func remove(t *testing.T, w world) {
 	t.Helper()
 	for range 2 { // none is success
-		if err := c.Remove(t.Context(), uid); err != nil {
+		if err := w.Remove(t.Context(), uid); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func setting(t *testing.T, c *cgroup.Cgroups, file string) string {
+func setting(t *testing.T, w world, file string) string {
 	t.Helper()
-	for _, dir := range everywhere(t, c.Path(uid)) {
+	for _, dir := range everywhere(t, w.root.Pod(uid)) {
 		if text, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
 			return strings.TrimSpace(string(text))
 		}
@@ -85,108 +102,112 @@ func setting(t *testing.T, c *cgroup.Cgroups, file string) string {
 var noLimit = strconv.Itoa(math.MaxInt64 - os.Getpagesize() + 1)
 
 func TestLimits(t *testing.T) {
-	type values struct{ weight, quota, memory string }
-	for name, test := range map[string]struct {
-		in     pod.PodResources
-		v1, v2 values
-	}{
-		"none": {pod.PodResources{},
-			values{"2", "-1", noLimit}, values{"1", "max 100000", "max"}},
-		"requests": {pod.PodResources{MilliCPURequest: 500},
-			values{"512", "-1", noLimit}, values{"59", "max 100000", "max"}},
-		"limits": {pod.PodResources{MilliCPURequest: 1000, MilliCPULimit: 1500, MemoryLimit: 64 << 20},
-			values{"1024", "150000", "67108864"}, values{"100", "150000 100000", "67108864"}},
-		"the least": {pod.PodResources{MilliCPURequest: 1, MilliCPULimit: 1},
-			values{"2", "1000", noLimit}, values{"1", "1000 100000", "max"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newCgroups(t)
-			create(t, c, test.in)
-			files, want := values{"cpu.shares", "cpu.cfs_quota_us", "memory.limit_in_bytes"}, test.v1
-			if cgroups.IsCgroup2UnifiedMode() {
-				files, want = values{"cpu.weight", "cpu.max", "memory.max"}, test.v2
-			}
-			got := values{setting(t, c, files.weight), setting(t, c, files.quota), setting(t, c, files.memory)}
-			if got != want {
-				t.Errorf("set %v, want %v", got, want)
-			}
-			create(t, c, pod.PodResources{}) // limits can be lifted
-			remove(t, c)
-		})
-	}
+	onEach(t, func(t *testing.T, w world) {
+		type values struct{ weight, quota, memory string }
+		for name, test := range map[string]struct {
+			in     pod.PodResources
+			v1, v2 values
+		}{
+			"none": {pod.PodResources{},
+				values{"2", "-1", noLimit}, values{"1", "max 100000", "max"}},
+			"requests": {pod.PodResources{MilliCPURequest: 500},
+				values{"512", "-1", noLimit}, values{"59", "max 100000", "max"}},
+			"limits": {pod.PodResources{MilliCPURequest: 1000, MilliCPULimit: 1500, MemoryLimit: 64 << 20},
+				values{"1024", "150000", "67108864"}, values{"100", "150000 100000", "67108864"}},
+			"the least": {pod.PodResources{MilliCPURequest: 1, MilliCPULimit: 1},
+				values{"2", "1000", noLimit}, values{"1", "1000 100000", "max"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				create(t, w, test.in)
+				files, want := values{"cpu.shares", "cpu.cfs_quota_us", "memory.limit_in_bytes"}, test.v1
+				if cgroups.IsCgroup2UnifiedMode() {
+					files, want = values{"cpu.weight", "cpu.max", "memory.max"}, test.v2
+				}
+				got := values{setting(t, w, files.weight), setting(t, w, files.quota), setting(t, w, files.memory)}
+				if got != want {
+					t.Errorf("set %v, want %v", got, want)
+				}
+				create(t, w, pod.PodResources{}) // limits can be lifted
+				remove(t, w)
+			})
+		}
+	})
 }
 
 func TestEverythingGoes(t *testing.T) {
-	c := newCgroups(t)
-	create(t, c, pod.PodResources{})
-	if ok, err := c.Exists(uid); !ok || err != nil {
-		t.Errorf("Exists = %v, %v", ok, err)
-	}
-	if keys, err := c.Pods(); err != nil || len(keys) != 1 || keys[0].UID != uid {
-		t.Errorf("Pods = %v, %v", keys, err)
-	}
-	// What the OCI runtime leaves behind, in hierarchies that podd does not use too.
-	for _, m := range everywhere(t, "/") {
-		_ = os.MkdirAll(filepath.Join(m, c.Path(uid), "container", "nested"), 0o755)
-	}
-	remove(t, c)
-	if ok, err := c.Exists(uid); ok || err != nil {
-		t.Errorf("Exists = %v, %v", ok, err)
-	}
-	if keys, err := c.Pods(); err != nil || len(keys) != 0 {
-		t.Errorf("Pods = %v, %v", keys, err)
-	}
+	onEach(t, func(t *testing.T, w world) {
+		create(t, w, pod.PodResources{})
+		if ok, err := w.Exists(uid); !ok || err != nil {
+			t.Errorf("Exists = %v, %v", ok, err)
+		}
+		if keys, err := w.Pods(); err != nil || len(keys) != 1 || keys[0].UID != uid {
+			t.Errorf("Pods = %v, %v", keys, err)
+		}
+		// What the OCI runtime leaves behind, in hierarchies that podd does not use too.
+		for _, m := range everywhere(t, "/") {
+			_ = os.MkdirAll(filepath.Join(m, w.root.Pod(uid), "container", "nested"), 0o755)
+		}
+		remove(t, w)
+		if ok, err := w.Exists(uid); ok || err != nil {
+			t.Errorf("Exists = %v, %v", ok, err)
+		}
+		if keys, err := w.Pods(); err != nil || len(keys) != 0 {
+			t.Errorf("Pods = %v, %v", keys, err)
+		}
+	})
 }
 
 // TestComingAndGoing: the root goes and comes under the feet of others.
 func TestComingAndGoing(t *testing.T) {
-	c := newCgroups(t)
-	var pods sync.WaitGroup
-	for i := range 4 {
-		pods.Go(func() {
-			uid := types.UID(fmt.Sprint("u", i))
-			for range 10 {
-				if err := c.Create(t.Context(), pod.CgroupConfig{UID: uid}); err != nil {
-					t.Error(err)
+	onEach(t, func(t *testing.T, w world) {
+		var pods sync.WaitGroup
+		for i := range 4 {
+			pods.Go(func() {
+				uid := types.UID(fmt.Sprint("u", i))
+				for range 10 {
+					if err := w.Create(t.Context(), pod.CgroupConfig{UID: uid}); err != nil {
+						t.Error(err)
+					}
+					if err := w.Remove(t.Context(), uid); err != nil {
+						t.Error(err)
+					}
 				}
-				if err := c.Remove(t.Context(), uid); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	pods.Wait()
+			})
+		}
+		pods.Wait()
+	})
 }
 
 func TestProcessesThatRemainAreNamed(t *testing.T) {
-	c := newCgroups(t)
-	create(t, c, pod.PodResources{})
-	cmd := inside(everywhere(t, c.Path(uid)), "exec cat")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(stdin, "x")
-	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it is inside
-		t.Fatal(err)
-	}
-	err = c.Remove(t.Context(), uid)
-	var failure *pod.Failure
-	if !errors.As(err, &failure) || failure.Kind != pod.Transient || !strings.Contains(failure.Message, strconv.Itoa(cmd.Process.Pid)) {
-		t.Errorf("Remove = %v, want one that names %d", err, cmd.Process.Pid)
-	}
-	stdin.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	remove(t, c)
+	onEach(t, func(t *testing.T, w world) {
+		create(t, w, pod.PodResources{})
+		cmd := inside(everywhere(t, w.root.Pod(uid)), "exec cat")
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(stdin, "x")
+		if _, err := stdout.Read(make([]byte, 1)); err != nil { // it is inside
+			t.Fatal(err)
+		}
+		err = w.Remove(t.Context(), uid)
+		var failure *pod.Failure
+		if !errors.As(err, &failure) || failure.Kind != pod.Transient || !strings.Contains(failure.Message, strconv.Itoa(cmd.Process.Pid)) {
+			t.Errorf("Remove = %v, want one that names %d", err, cmd.Process.Pid)
+		}
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		remove(t, w)
+	})
 }
 
 // inside runs a command of the shell in a cgroup.
@@ -199,38 +220,39 @@ func inside(dirs []string, command string) *exec.Cmd {
 }
 
 func TestOOMKills(t *testing.T) {
-	c := newCgroups(t)
-	create(t, c, pod.PodResources{MemoryLimit: 16 << 20})
-	nested := filepath.Join(c.Path(uid), "container", "nested")
-	for _, m := range everywhere(t, c.Path(uid)) {
-		if err := os.MkdirAll(filepath.Join(m, "container", "nested"), 0o755); err != nil && !strings.Contains(m, "cpuset") {
-			t.Fatal(err)
+	onEach(t, func(t *testing.T, w world) {
+		create(t, w, pod.PodResources{MemoryLimit: 16 << 20})
+		nested := filepath.Join(w.root.Pod(uid), "container", "nested")
+		for _, m := range everywhere(t, w.root.Pod(uid)) {
+			if err := os.MkdirAll(filepath.Join(m, "container", "nested"), 0o755); err != nil && !strings.Contains(m, "cpuset") {
+				t.Fatal(err)
+			}
+			if cgroups.IsCgroup2UnifiedMode() { // as the OCI runtime does for its own
+				delegate(t, m)
+				delegate(t, filepath.Join(m, "container"))
+			}
 		}
-		if cgroups.IsCgroup2UnifiedMode() { // as the OCI runtime does for its own
-			delegate(t, m)
-			delegate(t, filepath.Join(m, "container"))
+		if cgroup.OOMKilled(filepath.Join(w.root.Pod(uid), "container")) {
+			t.Error("OOMKilled before anything ran")
 		}
-	}
-	if cgroup.OOMKilled(filepath.Join(c.Path(uid), "container")) {
-		t.Error("OOMKilled before anything ran")
-	}
-	var memory []string
-	for _, dir := range everywhere(t, nested) {
-		if strings.Contains(dir, "/memory/") || cgroups.IsCgroup2UnifiedMode() {
-			memory = append(memory, dir)
+		var memory []string
+		for _, dir := range everywhere(t, nested) {
+			if strings.Contains(dir, "/memory/") || cgroups.IsCgroup2UnifiedMode() {
+				memory = append(memory, dir)
+			}
 		}
-	}
-	out, err := inside(memory, "busybox tail /dev/zero; true").CombinedOutput() // the child dies, the shell lives on
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if !cgroup.OOMKilled(filepath.Join(c.Path(uid), "container")) {
-		t.Error("not OOMKilled")
-	}
-	remove(t, c)
-	if cgroup.OOMKilled(c.Path(uid)) {
-		t.Error("OOMKilled though there is no cgroup")
-	}
+		out, err := inside(memory, "busybox tail /dev/zero; true").CombinedOutput() // the child dies, the shell lives on
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if !cgroup.OOMKilled(filepath.Join(w.root.Pod(uid), "container")) {
+			t.Error("not OOMKilled")
+		}
+		remove(t, w)
+		if cgroup.OOMKilled(w.root.Pod(uid)) {
+			t.Error("OOMKilled though there is no cgroup")
+		}
+	})
 }
 
 // delegate lets a cgroup's children have a memory controller of their own.
@@ -242,16 +264,17 @@ func delegate(t *testing.T, dir string) {
 }
 
 func TestRemoveOfNoUID(t *testing.T) {
-	c := newCgroups(t)
-	for _, bad := range []types.UID{"", "../..", "x/y"} {
-		if err := c.Remove(t.Context(), bad); err == nil {
-			t.Errorf("Remove(%q) succeeded", bad)
+	onEach(t, func(t *testing.T, w world) {
+		for _, bad := range []types.UID{"", "../..", "x/y"} {
+			if err := w.Remove(t.Context(), bad); err == nil {
+				t.Errorf("Remove(%q) succeeded", bad)
+			}
 		}
-	}
+	})
 }
 
 func BenchmarkPod(b *testing.B) {
-	c := cgroup.New(fmt.Sprint("/podd-bench-", os.Getpid()), zaptest.NewLogger(b))
+	c := cgroup.New(runtime.CgroupRoot(fmt.Sprint("/podd-bench-", os.Getpid())), nil, zaptest.NewLogger(b))
 	for b.Loop() {
 		if err := c.Create(b.Context(), pod.CgroupConfig{UID: uid}); err != nil {
 			b.Fatal(err)

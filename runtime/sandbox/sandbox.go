@@ -22,7 +22,7 @@ import (
 // Config says where things are.
 type Config struct {
 	// CgroupRoot is the parent of the pods' cgroups.
-	CgroupRoot string
+	CgroupRoot runtime.CgroupRoot
 	// LogDir is where pods have their log directories.
 	LogDir string
 	// Namespace gives the path of a pod's network namespace, which it makes if

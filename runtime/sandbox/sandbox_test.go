@@ -138,7 +138,7 @@ func TestPause(t *testing.T) {
 		}
 	}
 	cgroup := read(t, fmt.Sprintf("/proc/%d/cgroup", pid))
-	if want := bed.Config.CgroupRoot + "/pod" + string(p.UID) + "/" + pod.ID(p.UID, pod.SandboxName, 0); !strings.Contains(cgroup, want) {
+	if want := bed.Config.CgroupRoot.Sandbox(p.UID, pod.ID(p.UID, pod.SandboxName, 0)); !strings.Contains(cgroup, want) {
 		t.Errorf("it is not in cgroup %s:\n%s", want, cgroup)
 	}
 	etc := bed.Path("lib", "pods", string(p.UID), "etc")

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 
@@ -37,8 +38,9 @@ func (s *Sandboxes) spec(cfg pod.SandboxConfig, netns string) []oci.SpecOpts {
 		oci.WithCapabilities(nil),
 		oci.WithNoNewPrivileges,
 		oci.WithUIDGID(65535, 65535),
-		oci.WithCgroup(runtime.CgroupPath(s.cfg.CgroupRoot, cfg.Pod.UID, cfg.ID)),
+		oci.WithCgroup(s.cfg.CgroupRoot.SandboxSpec(cfg.Pod.UID, cfg.ID)),
 		oci.WithAnnotations(map[string]string{runtime.SandboxAnnotation: cfg.ID}),
+		oci.WithAnnotations(s.cfg.CgroupRoot.Annotations(fmt.Sprintf("Sandbox of pod %s/%s", cfg.Pod.Namespace, cfg.Pod.Name))),
 		oci.WithCPUShares(pauseShares),
 		process,
 		namespaces(cfg, netns),

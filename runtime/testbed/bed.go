@@ -57,13 +57,15 @@ func New(t *testing.T) *Bed {
 	b.Volumes = volume.New(b.Path("lib"), b.Log)
 	b.Logs = logfile.New(logfile.Config{Dir: b.Path("log")}, b.Log)
 	name := fmt.Sprintf("podd-bed-%d-%s", os.Getpid(), filepath.Base(dir))
-	b.Cgroups = cgroup.New("/"+name, b.Log)
+	root := runtime.CgroupRoot("/" + name)
+	b.Cgroups = cgroup.New(root, nil, b.Log)
 	b.Config = runtime.Config{
 		Address: b.Path("run", "containerd", "containerd.sock"), Namespace: name,
-		Root: b.Path("lib"), RunDir: b.Path("run"), LogDir: b.Path("log"), CgroupRoot: "/" + name,
+		Root: b.Path("lib"), RunDir: b.Path("run"), LogDir: b.Path("log"), CgroupRoot: root,
 		VolumePath: b.Volumes.Path,
 		OpenLog:    func(path string, limits pod.LogLimits) (runtime.Log, error) { return b.Logs.Open(path, limits) },
 		OOMKilled:  cgroup.OOMKilled, EmptyCgroup: cgroup.Empty,
+		MakeGroup: b.Cgroups.MakeGroup, RemoveGroup: b.Cgroups.RemoveGroup,
 	}
 	b.startContainerd()
 	b.connect()

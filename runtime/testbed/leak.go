@@ -44,7 +44,7 @@ func (b *Bed) checkHost() {
 		}
 	}
 	for _, pattern := range []string{
-		"/sys/fs/cgroup" + b.Config.CgroupRoot, "/sys/fs/cgroup/*" + b.Config.CgroupRoot,
+		"/sys/fs/cgroup" + b.Config.CgroupRoot.Path(), "/sys/fs/cgroup/*" + b.Config.CgroupRoot.Path(),
 		b.Path("run", "io", "*"), b.Path("run", "exec", "*"), b.Path("run", "pods", "*"), b.Path("lib", "pods", "*"),
 	} {
 		left, err := filepath.Glob(pattern)
