@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -151,7 +152,7 @@ func TestAFailedReadingIsTold(t *testing.T) {
 func TestCompression(t *testing.T) {
 	p := pagesOf(t, captured(t, "v2"), nil)[1]
 	for remote, packed := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "10.0.0.1:1": true} {
-		r, w := httptest.NewRequest("GET", p.path, nil), httptest.NewRecorder()
+		r, w := httptest.NewRequest(http.MethodGet, p.path, nil), httptest.NewRecorder()
 		r.RemoteAddr = remote
 		r.Header.Set("Accept-Encoding", "gzip")
 		p.ServeHTTP(w, r)

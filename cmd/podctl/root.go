@@ -60,7 +60,7 @@ func newRoot(s *session) *cobra.Command {
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s), newWhy(s),
+		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s), newWhy(s), newTop(s),
 		newLogs(s), newExec(s), newAttach(s), newDebug(s), newPortForward(s), newCopy(s),
 		newDelete(s), newWait(s), newImages(s), newConfig(s), newVersion(s),
 	)

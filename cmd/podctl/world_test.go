@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -475,6 +476,15 @@ func (f fakeNode) Version(context.Context, *poddv1.VersionRequest) (*poddv1.Vers
 		Version: "v0.1.0", Commit: "abc", ContainerdVersion: "v2.4.2", RuntimeVersion: "1.5.2",
 		KernelVersion: "6.18.0", CgroupVersion: "v2", KubernetesVersion: "v1.37.2",
 	}, nil
+}
+
+// Stats has the pods web and db, and others that nobody sees.
+func (f fakeNode) Stats(_ context.Context, req *poddv1.StatsRequest) (*poddv1.StatsResponse, error) {
+	if !req.GetOnlyCpuAndMemory() {
+		return nil, status.Error(codes.InvalidArgument, "more than is needed")
+	}
+	text, err := os.ReadFile("testdata/summary.json")
+	return &poddv1.StatsResponse{Json: text}, err
 }
 
 func resourceOf(plural string) schema.GroupResource { return schema.GroupResource{Resource: plural} }
