@@ -49,10 +49,10 @@ func deadline(a pod.Action) time.Duration {
 // action itself if it may be cancelled.
 func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outcome {
 	turn := a.turns.of(act)
-	if err := turn.Acquire(ctx, 1); err != nil {
+	if err := turn.take(ctx); err != nil {
 		return outcome{Result: pod.Result{Action: act}, void: true}
 	}
-	defer turn.Release(1)
+	defer turn.giveBack()
 	run := ctx
 	if !act.Kind.Cancelable() {
 		run = context.WithoutCancel(ctx)
@@ -63,8 +63,11 @@ func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outco
 	err := a.effect(run, key, act, &r)
 	r.Finished = time.Now()
 	r.Err = failureOf(err)
-	a.cfg.Record(act.Kind, r.Finished.Sub(r.Started), err)
-	return outcome{Result: r, void: err != nil && act.Kind.Cancelable() && ctx.Err() != nil}
+	void := err != nil && act.Kind.Cancelable() && ctx.Err() != nil
+	if !void {
+		a.cfg.Meter.Acted(key, r)
+	}
+	return outcome{Result: r, void: void}
 }
 
 // effect routes an action to its port, and notes in r what it brought.

@@ -43,8 +43,7 @@ type Config struct {
 	Usage Usage
 	// Facts are what decisions may know about the host; asked often.
 	Facts func() pod.Node
-	// Record is told of every finished action.
-	Record func(kind pod.Kind, took time.Duration, err error)
+	Meter Meter
 	// Disks tell how full they are.
 	Disks Disks
 	// Settings hold until Change brings others.

@@ -89,6 +89,7 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 	k.bound = st.Revision
 	k.history.oldest = st.Revision
 	for _, rec := range st.Records {
+		e := &Entry{Key: rec.Key, Source: rec.Source, Force: rec.Force, Next: rec.Next}
 		obj, err := decode(rec.Key.Kind, rec.Object)
 		if err != nil {
 			return fmt.Errorf("stored object %s: %w", rec.Key, err)
@@ -96,10 +97,11 @@ func (k *keeper) load(st store.State, decode func(kind string, raw []byte) (Obje
 		if p, ok := obj.(*corev1.Pod); ok {
 			r, err := recall(st.Memos[p.UID])
 			if err == nil { // if not, adopt tells
-				p.Status = r.Status
+				p.Status, e.Restarts = r.Status, r.Memo.Restarts()
 			}
 		}
-		edits = append(edits, edit{rec.Key, &Entry{Key: rec.Key, Source: rec.Source, Object: obj, Force: rec.Force, Next: rec.Next}})
+		e.Object = obj
+		edits = append(edits, edit{rec.Key, e})
 	}
 	for _, raw := range st.Events {
 		obj, err := decode(KindEvent, raw)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -192,6 +193,29 @@ type Usage interface {
 	// Read reads what the node and these pods use now. What could be read is
 	// returned whatever failed; pods that have no cgroup are left out.
 	Read(ctx context.Context, pods []*corev1.Pod, of pod.UsageOf) (pod.Usage, error)
+}
+
+// Meter is told of what metrics count. It answers at once, and is called from
+// any goroutine.
+type Meter interface {
+	// Acted is told of every action that was carried out, but for those that were
+	// cancelled.
+	Acted(key pod.Key, r pod.Result)
+	// Looked is told of every look at a pod.
+	Looked(l Look)
+	// Left is told once nothing is left of a pod.
+	Left(key pod.Key)
+}
+
+// Look is one round of a pod's worker.
+type Look struct {
+	// Observing is how long it took to read what there is of the pod, Took all of
+	// the round.
+	Observing, Took time.Duration
+	// Since is the time since the look before began; 0 for the first.
+	Since time.Duration
+	// Ending: the pod is being deleted.
+	Ending bool
 }
 
 // Disks tell how full the file systems are that podd fills.

@@ -17,8 +17,9 @@ func podKey(key pod.Key) store.Key {
 	return store.Key{Kind: KindPod, Namespace: key.Namespace, Name: key.Name}
 }
 
-// publish shows a pod's status, if it changed, and what happened to it.
-func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatus, events []pod.Event) {
+// publish shows a pod's status, if it changed, and what happened to it. Whenever
+// restarts are more, the status has changed.
+func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatus, restarts map[string]map[string]int, events []pod.Event) {
 	e := a.Snapshot().Get(podKey(key))
 	if len(events) == 0 && (e == nil || sameStatus(e.Pod().Status, status)) {
 		return
@@ -36,7 +37,9 @@ func (a *Agent) publish(ctx context.Context, key pod.Key, status corev1.PodStatu
 			a.nudge()
 		}
 		if !sameStatus(e.Pod().Status, status) {
-			a.keeper.replace(withStatus(e, status))
+			next := withStatus(e, status)
+			next.Restarts = restarts
+			a.keeper.replace(next)
 			a.wakeNeighbours(e.Pod())
 		}
 		return nil

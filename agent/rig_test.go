@@ -68,6 +68,7 @@ type rig struct {
 	logMaxAge time.Duration
 	finished  pod.FinishedPolicy
 	log       *zap.Logger
+	meter     *tally
 	// reconfigure, if it is set, changes what the next podd is made of.
 	reconfigure func(*agent.Config)
 
@@ -114,7 +115,7 @@ func inBubble(t *testing.T, f func(*testing.T, *rig)) {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	disk := &fake.Disk{}
-	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{},
+	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{}, meter: &tally{acted: map[pod.Kind]int{}, left: map[string]int{}},
 		working: func(context.Context) error { return nil }, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
 	r.world.Store("app")
 	r.world.CheckMemos(func(uid types.UID) *pod.Durable {
@@ -142,7 +143,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
-		Facts: r.world.Facts, Record: func(pod.Kind, time.Duration, error) {}, Working: func(ctx context.Context) error { return r.working(ctx) },
+		Facts: r.world.Facts, Meter: r.meter, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Usage: s.Usage(), Collected: func(string, string) {},
 		Settings: agent.Settings{Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished},
 		Limits:   r.limits, Log: r.log,

@@ -30,6 +30,8 @@ type Entry struct {
 	Object Object
 	// Force: its deletion kills at once.
 	Force bool
+	// Restarts counts a pod's restarts, by container and reason.
+	Restarts map[string]map[string]int
 	// Next takes its place once it is wholly gone.
 	Next *store.Record
 }

@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"cmp"
+	"context"
 	"math"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -23,23 +26,41 @@ type Limits struct {
 // must not come late (signals, network probes), never waits; nor do pulls, whose
 // port has them wait their turn.
 type turns struct {
-	containers, execs, free *semaphore.Weighted
+	containers, execs, pulls, light *turn
 }
 
 func newTurns(l Limits) turns {
-	bound := func(n, otherwise int64) *semaphore.Weighted {
-		if n == 0 {
-			n = otherwise
-		}
-		return semaphore.NewWeighted(n)
-	}
 	return turns{
-		containers: bound(l.Containers, 4), execs: bound(l.Execs, 8),
-		free: semaphore.NewWeighted(math.MaxInt64),
+		containers: newTurn(cmp.Or(l.Containers, 4)), execs: newTurn(cmp.Or(l.Execs, 8)),
+		pulls: newTurn(math.MaxInt64), light: newTurn(math.MaxInt64),
 	}
 }
 
-func (t turns) of(a pod.Action) *semaphore.Weighted {
+// turn is a bound that knows how many wait for it.
+type turn struct {
+	bound           *semaphore.Weighted
+	waiting, having atomic.Int64
+}
+
+func newTurn(bound int64) *turn { return &turn{bound: semaphore.NewWeighted(bound)} }
+
+// take waits for a turn; the caller gives it back.
+func (t *turn) take(ctx context.Context) error {
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	if err := t.bound.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	t.having.Add(1)
+	return nil
+}
+
+func (t *turn) giveBack() {
+	t.having.Add(-1)
+	t.bound.Release(1)
+}
+
+func (t turns) of(a pod.Action) *turn {
 	switch a.Kind {
 	case pod.CreateSandbox, pod.RemoveSandbox, pod.SetupNetwork, pod.RemoveNetwork,
 		pod.CreateContainer, pod.StartContainer, pod.ReapContainer, pod.RemoveContainer:
@@ -48,8 +69,32 @@ func (t turns) of(a pod.Action) *semaphore.Weighted {
 		if a.Probe.Handler.Exec != nil {
 			return t.execs
 		}
-	case pod.CreateCgroup, pod.RemoveCgroup, pod.SetupVolume, pod.RemoveVolumes, pod.SignalContainer, pod.RemoveLogs,
-		pod.PullImage, pod.RunHook:
+	case pod.PullImage:
+		return t.pulls
+	case pod.CreateCgroup, pod.RemoveCgroup, pod.SetupVolume, pod.RemoveVolumes, pod.SignalContainer, pod.RemoveLogs, pod.RunHook:
 	}
-	return t.free
+	return t.light
+}
+
+// Load is how much podd has to do now.
+type Load struct {
+	// Actions by what they have in common: container, exec, pull, and light for
+	// the rest.
+	Actions map[string]Queue
+	// Watches are open, and Unread the changes that wait for their readers.
+	Watches, Unread int64
+}
+
+// Queue is how many have their turn, and how many wait for it.
+type Queue struct{ Running, Waiting int64 }
+
+// Load takes no lock.
+func (a *Agent) Load() Load {
+	queue := func(t *turn) Queue { return Queue{t.having.Load(), t.waiting.Load()} }
+	return Load{
+		Actions: map[string]Queue{
+			"container": queue(a.turns.containers), "exec": queue(a.turns.execs), "pull": queue(a.turns.pulls), "light": queue(a.turns.light),
+		},
+		Watches: a.keeper.room.readers.Load(), Unread: a.keeper.room.queued.Load(),
+	}
 }

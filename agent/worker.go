@@ -50,6 +50,8 @@ type worker struct {
 	dropLogs string
 	gone     bool
 	trouble  trouble
+	// lookedAt is when the last look began.
+	lookedAt time.Time
 }
 
 // flight is an action under way.
@@ -109,7 +111,10 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		w.gone = true
 		return 0
 	}
+	look := w.look(deletion)
+	defer func() { look.Took = time.Since(w.lookedAt); w.a.cfg.Meter.Looked(look) }()
 	seen, err := w.observe(ctx, p)
+	look.Observing = time.Since(w.lookedAt)
 	if err != nil {
 		w.answer(w.persist(w.memo, w.status, pod.Account{})) // what was learned is kept all the same
 		return w.retry(ctx, "could not look at the pod", err)
@@ -138,6 +143,16 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		return w.leave(ctx)
 	}
 	return w.until(out.Wake)
+}
+
+// look begins one.
+func (w *worker) look(deletion *pod.Deletion) Look {
+	l, now := Look{Ending: deletion != nil}, time.Now()
+	if !w.lookedAt.IsZero() {
+		l.Since = now.Sub(w.lookedAt)
+	}
+	w.lookedAt = now
+	return l
 }
 
 // refs are what the pod refers to, other pods and the host among it.
@@ -260,7 +275,7 @@ func (w *worker) persist(memo pod.Memo, status corev1.PodStatus, account pod.Acc
 // publish shows the status and what happened.
 func (w *worker) publish(ctx context.Context, more []pod.Event) {
 	if w.orphan == nil {
-		w.a.publish(ctx, w.key, w.status, append(w.events, more...))
+		w.a.publish(ctx, w.key, w.status, w.memo.Durable.Restarts(), append(w.events, more...))
 	}
 	w.events = nil
 }
@@ -327,6 +342,7 @@ func (w *worker) leave(ctx context.Context) time.Duration {
 			return w.retry(ctx, "could not remove the pod's object", err)
 		}
 	}
+	w.a.cfg.Meter.Left(w.key)
 	w.gone = true
 	return 0
 }

@@ -18,6 +18,9 @@ import (
 	"go.uber.org/zap/zaptest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/podd-io/podd/agent"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/ anew")
@@ -40,22 +43,32 @@ func podIn(phase corev1.PodPhase, name string, restarts ...int32) *corev1.Pod {
 
 // gathered has everything of podd's own but what differs from run to run.
 func gathered() prometheus.Gatherer {
-	actions := NewActions()
-	actions.Done("CreateSandbox", 60*time.Millisecond, false)
-	actions.Done("CreateSandbox", 200*time.Millisecond, false)
-	actions.Done("PullImage", 20*time.Minute, true)
+	meter := metered()
+	store := NewStore()
+	store.Wrote("memo", 3*time.Millisecond, nil)
+	store.Wrote("memo", 2*time.Second, errors.New("no space"))
 	build := Build{Version: "v1.2.3", Commit: "abc", GoVersion: "go1.26", KubernetesVersion: "v1.37.2"}
-	snapshot := Snapshot{Pods: []*corev1.Pod{
-		podIn(corev1.PodRunning, "web", 1, 0, 12), podIn(corev1.PodRunning, "db", 0), podIn("", "new"), podIn(corev1.PodFailed, "bad"),
-	}, Manifests: map[string]int{"applied": 3, "broken": 1, "waiting": 0}}
+	snapshot := world()
+	snapshot.Manifests = map[string]int{"applied": 3, "broken": 1, "waiting": 0}
+	snapshot.Restarts = map[types.UID]map[string]map[string]int{"uid-of-web": {"web": {"OOMKilled": 1, "Error": 1}}}
+	snapshot.Static = map[types.UID]bool{"uid-of-web": true}
+	snapshot.Load = agent.Load{Actions: map[string]agent.Queue{"container": {Running: 4, Waiting: 9}, "pull": {Running: 1}}, Watches: 2, Unread: 7}
+	snapshot.Reconnects = 1
+	size := int64(65536)
 	images := NewImages()
 	images.Collected("image", "space")
 	images.Collected("log", "age")
 	images.Damaged("repaired")
-	return prometheus.Gatherers{ // it checks that series differ, and orders them
-		registered("actions", actions).from, registered("images", images).from,
+	all := prometheus.Gatherers{ // it checks that series differ, and orders them
+		registered("images", images).from, registered("store", store.duration, store.errors).from,
+		table[disk]{onDisk(), func() (disk, error) { return disk{&size, 8192, 4096}, nil }},
+		table[Snapshot]{kubeletNow(), func() (Snapshot, error) { return snapshot, nil }},
 		table[Snapshot]{podd(build, time.UnixMilli(1_700_000_000_250)), func() (Snapshot, error) { return snapshot, nil }},
 	}
+	for _, p := range meter.parts() {
+		all = append(all, p.from)
+	}
+	return all
 }
 
 func TestExposition(t *testing.T) {
@@ -104,7 +117,7 @@ func TestServer(t *testing.T) {
 	var ready error
 	server, err := Listen("127.0.0.1:0", Config{
 		Snapshot: func() Snapshot { return Snapshot{} },
-		Actions:  NewActions(), Images: NewImages(),
+		Meter:    NewMeter(), Images: NewImages(), Store: NewStore(),
 		Ready: func() error { return ready },
 		Log:   zaptest.NewLogger(t),
 	})
@@ -164,7 +177,7 @@ func get(t *testing.T, url string) (code int, body string) {
 func TestOneBadSeriesDoesNotHideTheOthers(t *testing.T) {
 	twins := Snapshot{Pods: []*corev1.Pod{podIn(corev1.PodRunning, "web", 1), podIn(corev1.PodRunning, "web", 1)}}
 	server, err := Listen("127.0.0.1:0", Config{
-		Snapshot: func() Snapshot { return twins }, Actions: NewActions(), Images: NewImages(), Log: zaptest.NewLogger(t),
+		Snapshot: func() Snapshot { return twins }, Meter: NewMeter(), Images: NewImages(), Store: NewStore(), Log: zaptest.NewLogger(t),
 	})
 	if err != nil {
 		t.Fatal(err)

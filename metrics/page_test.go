@@ -59,7 +59,7 @@ up 1
 // TestEveryCollectorHasANameOfItsOwn, over all pages, and every page a path.
 func TestEveryCollectorHasANameOfItsOwn(t *testing.T) {
 	seen := map[string]bool{}
-	for _, p := range pages(Config{Snapshot: func() Snapshot { return Snapshot{} }, Actions: NewActions(), Images: NewImages()}) {
+	for _, p := range pages(Config{Snapshot: func() Snapshot { return Snapshot{} }, Meter: NewMeter(), Images: NewImages(), Store: NewStore()}) {
 		names := []string{p.path}
 		for _, part := range p.parts {
 			names = append(names, part.name)

@@ -25,9 +25,12 @@ type Config struct {
 	Snapshot func() Snapshot
 	// Usage reads what is used now, once per scrape, from any goroutine. What
 	// could be read comes with the error.
-	Usage   func(context.Context, pod.UsageOf) (pod.Usage, error)
-	Actions *Actions
-	Images  *Images
+	Usage  func(context.Context, pod.UsageOf) (pod.Usage, error)
+	Meter  *Meter
+	Images *Images
+	Store  *Store
+	// StorePath is where the store's file is to be.
+	StorePath string
 	// Ready tells why podd is not ready to work, nil when it is.
 	Ready func() error
 	Log   *zap.Logger
@@ -86,12 +89,17 @@ func (s *Server) Close() error { return s.listener.Close() }
 func pages(cfg Config) []page {
 	snapshot := func() (Snapshot, error) { return cfg.Snapshot(), nil }
 	return []page{
-		{"/metrics", []part{
+		{"/metrics", append([]part{
 			{"podd", table[Snapshot]{podd(cfg.Build, cfg.Started), snapshot}},
-			registered("actions", cfg.Actions),
+			{"kubelet-now", table[Snapshot]{kubeletNow(), snapshot}},
+			{"disk", table[disk]{onDisk(), func() (disk, error) { return readDisk(cfg.StorePath) }}},
+			registered("store", cfg.Store.duration, cfg.Store.errors),
 			registered("images", cfg.Images),
 			registered("go", collectors.NewGoCollector()),
 			registered("process", collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		}, cfg.Meter.parts()...)},
+		{"/metrics/probes", []part{
+			registered("prober", cfg.Meter.probes.results, cfg.Meter.probes.duration),
 		}},
 		{"/metrics/kube-state", []part{
 			{"kube-state", table[Snapshot]{kubeState(), snapshot}},

@@ -154,6 +154,9 @@ type ContainerMemo struct {
 	Started bool    `json:"started,omitempty"`
 	Ready   bool    `json:"ready,omitempty"`
 	BackOff BackOff `json:"backOff,omitzero"`
+	// Restarts counts the attempts before by the reason of their exit. Never
+	// changed once made.
+	Restarts map[string]int `json:"restarts,omitempty"`
 	// PostStarted and PostStartFailed are how its postStart hook ended.
 	PostStarted     bool `json:"postStarted,omitempty"`
 	PostStartFailed bool `json:"postStartFailed,omitempty"`

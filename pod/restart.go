@@ -160,7 +160,24 @@ func (d *decision) rerun(name string, c *ContainerMemo) bool {
 }
 
 func nextAttempt(c *ContainerMemo) {
-	*c = ContainerMemo{Attempt: c.Attempt + 1, Sandbox: c.Sandbox, Last: c.Exit, BackOff: c.BackOff}
+	restarts := cloneMap(c.Restarts)
+	restarts[c.Exit.Reason]++
+	*c = ContainerMemo{Attempt: c.Attempt + 1, Sandbox: c.Sandbox, Last: c.Exit, BackOff: c.BackOff, Restarts: restarts}
+}
+
+// ExitReasons are all that an attempt's end can have.
+func ExitReasons() []string {
+	return []string{reasonCompleted, reasonError, reasonOOMKilled, reasonStartError, reasonUnknown}
+}
+
+// Restarts counts how often each container was restarted, by the reason for
+// which the attempt before had ended.
+func (d Durable) Restarts() map[string]map[string]int {
+	all := make(map[string]map[string]int, len(d.Containers))
+	for name, c := range d.Containers {
+		all[name] = c.Restarts
+	}
+	return all
 }
 
 // crashLoop says that a container waits for its restart.

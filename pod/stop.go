@@ -137,7 +137,7 @@ func (d *decision) discard(name string, c *ContainerMemo) {
 		d.remove(seen.ID, name, c.Attempt, "it is not to run")
 		return
 	}
-	*c = ContainerMemo{Attempt: c.Attempt, Sandbox: c.Sandbox, Last: c.Last, BackOff: c.BackOff}
+	*c = ContainerMemo{Attempt: c.Attempt, Sandbox: c.Sandbox, Last: c.Last, BackOff: c.BackOff, Restarts: c.Restarts}
 }
 
 // tearDown takes a pod apart. Its logs and its object go only with a deletion.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
@@ -73,6 +74,8 @@ type Client struct {
 	log   *zap.Logger
 	pulls flights
 	trust trust
+	// Reconnects counts how often the stream of events broke off.
+	Reconnects atomic.Int64
 
 	mu    sync.Mutex
 	pumps map[string]*pump     // by container id; guarded by mu

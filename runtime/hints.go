@@ -27,6 +27,7 @@ func (c *Client) Hints(ctx context.Context, hint func(types.UID)) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		c.Reconnects.Add(1)
 		c.log.Warn("lost containerd's event stream; connecting anew", zap.Error(err))
 		hint("")
 		wait = min(2*wait+100*time.Millisecond, 5*time.Second)

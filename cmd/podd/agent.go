@@ -1,13 +1,10 @@
 package main
 
 import (
-	"time"
-
 	"github.com/podd-io/podd/agent"
 	"github.com/podd-io/podd/agent/admit"
 	"github.com/podd-io/podd/agent/probe"
 	"github.com/podd-io/podd/agent/store"
-	"github.com/podd-io/podd/pod"
 	"github.com/podd-io/podd/runtime"
 	"github.com/podd-io/podd/runtime/cgroup"
 	"github.com/podd-io/podd/runtime/host"
@@ -23,7 +20,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 	}
 	build, images := readBuild(), runtime.Images{Client: p.containers}
 	return agent.Config{
-		Store:      db,
+		Store:      timed{db, d.store.Wrote},
 		Admitter:   admit.New(),
 		Images:     offline.Patient{Puller: images, Look: archives.Look},
 		ImageStore: images,
@@ -43,14 +40,12 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Host:       p.host,
 		Conditions: host.Conditions{Unit: systemd.ActiveState},
 		Facts:      f.get,
-		Record: func(kind pod.Kind, took time.Duration, err error) {
-			d.actions.Done(string(kind), took, err != nil)
-		},
-		Usage:     p.usage,
-		Disks:     disks{p.containers, d.cfg.LogDir},
-		Settings:  settings,
-		Collected: d.images.Collected,
-		Working:   p.containers.Ready,
+		Meter:      d.meter,
+		Usage:      p.usage,
+		Disks:      disks{p.containers, d.cfg.LogDir},
+		Settings:   settings,
+		Collected:  d.images.Collected,
+		Working:    p.containers.Ready,
 		Version: agent.Version{
 			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
 			Runtime: p.ociRuntime, Cgroup: cgroup.Version(),

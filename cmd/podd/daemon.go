@@ -39,14 +39,17 @@ type podd struct {
 	// nothing.
 	remark  atomic.Pointer[string]
 	started time.Time
-	actions *metrics.Actions
+	meter   *metrics.Meter
 	images  *metrics.Images
+	store   *metrics.Store
 	// unclean: the podd before was not stopped in order.
 	unclean bool
 	ready   readiness
 	back    *background
 	// agent is nil until it has been made.
 	agent atomic.Pointer[agent.Agent]
+	// reconnects counts those to containerd; nil until there is an agent.
+	reconnects atomic.Pointer[atomic.Int64]
 	// damage is what to tell of containerd's store once there is an agent.
 	damage atomic.Pointer[string]
 	// manifests is nil until the directory is read.
@@ -59,7 +62,7 @@ type podd struct {
 func runDaemon(ctx context.Context, cfg Config, reread func() (Config, error)) (err error) {
 	d := &podd{
 		cfg: cfg, reread: reread, level: zap.NewAtomicLevelAt(cfg.level()), hups: make(chan os.Signal, 1),
-		started: time.Now(), actions: metrics.NewActions(), images: metrics.NewImages(), back: newBackground(ctx),
+		started: time.Now(), meter: metrics.NewMeter(), images: metrics.NewImages(), store: metrics.NewStore(), back: newBackground(ctx),
 	}
 	d.log = newLog(d.level)
 	signal.Notify(d.hups, syscall.SIGHUP) // it ends nobody, at whatever time it comes
@@ -133,12 +136,14 @@ func (d *podd) run(ctx context.Context) error {
 			d.log.Warn("could not remove what is left of the pods' network; the next podd does", zap.Error(err))
 		}
 	}()
-	db, err := store.Open(filepath.Join(d.cfg.Root, "podd.db"))
+	db, err := store.Open(d.storePath())
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.runAgent(ctx, p, db, passed), db.Close())
 }
+
+func (d *podd) storePath() string { return filepath.Join(d.cfg.Root, "podd.db") }
 
 // takeOverTime bounds the start's dealings with containerd.
 const takeOverTime = time.Minute
@@ -173,7 +178,8 @@ func (d *podd) serveMetrics() error {
 		return nil
 	}
 	server, err := metrics.Listen(d.cfg.MetricsListen, metrics.Config{
-		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Usage: d.usage, Actions: d.actions, Images: d.images, Ready: d.ready.get, Log: d.log,
+		Build: readBuild(), Started: d.started, Snapshot: d.snapshot, Usage: d.usage, Meter: d.meter, Images: d.images,
+		Store: d.store, StorePath: d.storePath(), Ready: d.ready.get, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -231,6 +237,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed m
 	if err != nil {
 		return err
 	}
+	d.reconnects.Store(&p.containers.Reconnects)
 	d.agent.Store(a)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Serve(ctx, listeners...) })
