@@ -21,6 +21,7 @@ type tally struct {
 	looks, last   int
 	longest       time.Duration
 	left          map[string]int
+	came          map[agent.Milestone][]time.Duration
 }
 
 func (m *tally) Acted(_ pod.Key, r pod.Result) {
@@ -46,6 +47,12 @@ func (m *tally) Looked(l agent.Look) {
 	}
 }
 
+func (m *tally) Came(to agent.Milestone, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.came[to] = append(m.came[to], took)
+}
+
 func (m *tally) Left(key pod.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +64,9 @@ func TestMetricsAreToldOfEverything(t *testing.T) {
 		r.world.Store("sick", fake.Program{Probe: func(_ pod.ProbeKind, age time.Duration) pod.ProbeOutcome {
 			return pod.ProbeOutcome{Healthy: age < 5*time.Second, Output: "sick"}
 		}})
+		r.world.Store("init", fake.Program{Runs: time.Second})
 		r.apply(podNamed("web", func(p *corev1.Pod) {
+			p.Spec.InitContainers = []corev1.Container{{Name: "prepare", Image: "init"}}
 			p.Spec.Containers[0].Image = "sick"
 			p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
 				ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt32(80)}}, PeriodSeconds: 1,
@@ -72,7 +81,7 @@ func TestMetricsAreToldOfEverything(t *testing.T) {
 		m := r.meter
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.acted[pod.CreateSandbox] != 1 || m.acted[pod.StartContainer] != 1 || m.acted[pod.RunProbe] != m.healthy+m.sick {
+		if m.acted[pod.CreateSandbox] != 1 || m.acted[pod.StartContainer] != 2 || m.acted[pod.RunProbe] != m.healthy+m.sick {
 			t.Errorf("actions: %v", m.acted)
 		}
 		if m.healthy < 4 || m.healthy > 6 || m.sick < 110 {
@@ -80,6 +89,14 @@ func TestMetricsAreToldOfEverything(t *testing.T) {
 		}
 		if m.looks < 120 || m.last == 0 || m.longest > 31*time.Second {
 			t.Errorf("%d looks, %d at the end, at most %s apart", m.looks, m.last, m.longest)
+		}
+		for to, took := range m.came {
+			if len(took) != 1 || took[0] < time.Second || took[0] > 10*time.Second {
+				t.Errorf("%s after %v", to, took)
+			}
+		}
+		if len(m.came) != 2 || m.came[agent.Running][0] > m.came[agent.Ready][0] {
+			t.Errorf("the start came to %v", m.came)
 		}
 		if m.left["web"] != 1 {
 			t.Errorf("left: %v", m.left)

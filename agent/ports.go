@@ -203,6 +203,9 @@ type Meter interface {
 	Acted(key pod.Key, r pod.Result)
 	// Looked is told of every look at a pod.
 	Looked(l Look)
+	// Came is told once that all containers of a pod were started, or that it is
+	// Ready, and how long that took since it was submitted to this podd.
+	Came(to Milestone, took time.Duration)
 	// Left is told once nothing is left of a pod.
 	Left(key pod.Key)
 }

@@ -115,7 +115,7 @@ func inBubble(t *testing.T, f func(*testing.T, *rig)) {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	disk := &fake.Disk{}
-	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{}, meter: &tally{acted: map[pod.Kind]int{}, left: map[string]int{}},
+	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{}, meter: &tally{acted: map[pod.Kind]int{}, left: map[string]int{}, came: map[agent.Milestone][]time.Duration{}},
 		working: func(context.Context) error { return nil }, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
 	r.world.Store("app")
 	r.world.CheckMemos(func(uid types.UID) *pod.Durable {

@@ -50,8 +50,7 @@ type worker struct {
 	dropLogs string
 	gone     bool
 	trouble  trouble
-	// lookedAt is when the last look began.
-	lookedAt time.Time
+	rounds   rounds
 }
 
 // flight is an action under way.
@@ -112,9 +111,9 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		return 0
 	}
 	look := w.look(deletion)
-	defer func() { look.Took = time.Since(w.lookedAt); w.a.cfg.Meter.Looked(look) }()
+	defer func() { w.looksBack(look) }()
 	seen, err := w.observe(ctx, p)
-	look.Observing = time.Since(w.lookedAt)
+	look.Observing = time.Since(w.rounds.began)
 	if err != nil {
 		w.answer(w.persist(w.memo, w.status, pod.Account{})) // what was learned is kept all the same
 		return w.retry(ctx, "could not look at the pod", err)
@@ -143,16 +142,6 @@ func (w *worker) step(ctx context.Context) time.Duration {
 		return w.leave(ctx)
 	}
 	return w.until(out.Wake)
-}
-
-// look begins one.
-func (w *worker) look(deletion *pod.Deletion) Look {
-	l, now := Look{Ending: deletion != nil}, time.Now()
-	if !w.lookedAt.IsZero() {
-		l.Since = now.Sub(w.lookedAt)
-	}
-	w.lookedAt = now
-	return l
 }
 
 // refs are what the pod refers to, other pods and the host among it.

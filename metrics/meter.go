@@ -16,11 +16,12 @@ type Meter struct {
 	pulls   *pulls
 	probes  *probes
 	kubelet *kubelet
+	starts  *starts
 }
 
 // NewMeter counts from zero.
 func NewMeter() *Meter {
-	return &Meter{actions: NewActions(), pulls: newPulls(), probes: newProbes(), kubelet: newKubelet()}
+	return &Meter{actions: NewActions(), pulls: newPulls(), probes: newProbes(), kubelet: newKubelet(), starts: newStarts()}
 }
 
 // Acted implements agent.Meter.
@@ -39,6 +40,9 @@ func (m *Meter) Acted(key pod.Key, r pod.Result) {
 // Looked implements agent.Meter.
 func (m *Meter) Looked(l agent.Look) { m.kubelet.looked(l) }
 
+// Came implements agent.Meter.
+func (m *Meter) Came(to agent.Milestone, took time.Duration) { m.starts.done(to, took) }
+
 // Left implements agent.Meter.
 func (m *Meter) Left(key pod.Key) { m.probes.forget(key) }
 
@@ -46,9 +50,46 @@ func (m *Meter) Left(key pod.Key) { m.probes.forget(key) }
 func (m *Meter) parts() []part {
 	return []part{
 		registered("actions", m.actions),
+		registered("starts", m.starts.all()...),
 		registered("pulls", m.pulls.all()...),
 		registered("kubelet", m.kubelet.all()...),
 		registered("probes", m.probes.total),
+	}
+}
+
+// starts counts how long pods took to come up.
+type starts struct {
+	duration       *prometheus.HistogramVec
+	kubelet, total prometheus.Histogram
+}
+
+func newStarts() *starts {
+	kubelet := []float64{.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600}
+	s := &starts{
+		duration: spread("podd_pod_start_duration_seconds",
+			"How long pods took from their submission until all their containers were started (running), and until they were ready. Pulls are part of it.",
+			[]float64{.05, .1, .15, .2, .3, .5, .75, 1, 2, 3, 5, 10, 30, 60, 120, 300, 600, 1800}, "to"),
+		kubelet: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kubelet_pod_start_duration_seconds", Help: "How long pods took from when they were first seen until they ran.", Buckets: kubelet,
+		}),
+		total: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kubelet_pod_start_total_duration_seconds", Help: "How long pods took from when they were created until they ran, pulls and init containers included.", Buckets: kubelet,
+		}),
+	}
+	s.duration.WithLabelValues(string(agent.Running))
+	s.duration.WithLabelValues(string(agent.Ready))
+	return s
+}
+
+func (s *starts) all() []prometheus.Collector {
+	return []prometheus.Collector{s.duration, s.kubelet, s.total}
+}
+
+func (s *starts) done(to agent.Milestone, took time.Duration) {
+	s.duration.WithLabelValues(string(to)).Observe(took.Seconds())
+	if to == agent.Running {
+		s.kubelet.Observe(took.Seconds())
+		s.total.Observe(took.Seconds())
 	}
 }
 

@@ -66,6 +66,8 @@ func metered() *Meter {
 	m.Looked(agent.Look{Observing: 2 * time.Millisecond, Took: 4 * time.Millisecond})
 	m.Looked(agent.Look{Observing: time.Millisecond, Took: 20 * time.Millisecond, Since: 9 * time.Second})
 	m.Looked(agent.Look{Observing: time.Millisecond, Took: 3 * time.Millisecond, Since: time.Second, Ending: true})
+	m.Came(agent.Running, 180*time.Millisecond)
+	m.Came(agent.Ready, 4*time.Second)
 	m.kubelet.seen.Set(1_700_000_000) // it is the clock's
 	return m
 }
