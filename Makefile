@@ -49,7 +49,7 @@ generate: tools ## Generate the Go code of the API, its descriptor, and the docs
 	test ! -e api/podd.binpb || bin/tools/buf breaking --against api/podd.binpb || { echo 'that breaks clients: see CONTRIBUTING.md'; exit 1; }
 	bin/tools/buf generate
 	bin/tools/buf build -o api/podd.binpb
-	go test -tags grpcnotrace ./agent/admit ./cmd/podctl ./cmd/podd -run 'Docs' -rewrite
+	go test -tags grpcnotrace ./agent/admit ./cmd/podctl ./cmd/podd ./metrics -run 'Docs' -rewrite
 
 .PHONY: demo
 demo: build bundle ## Run a guestbook pod, show it, and leave nothing behind (KEEP=1 keeps it)
