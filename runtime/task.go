@@ -15,14 +15,35 @@ import (
 // cleanTime bounds the undoing of what failed.
 const cleanTime = 30 * time.Second
 
+// underWayPause is how soon a task is asked for again that containerd is still
+// making for a caller who has died, or unmaking.
+const underWayPause = 100 * time.Millisecond
+
 // NewTask makes a container's task. If it fails there is none, even if
 // containerd made one and only its answer was lost.
 func NewTask(ctx context.Context, ctr containerd.Container, creator cio.Creator) (containerd.Task, error) {
-	task, err := ctr.NewTask(ctx, creator)
-	if err == nil {
-		return task, nil
+	for {
+		task, err := ctr.NewTask(ctx, creator)
+		if err == nil {
+			return task, nil
+		}
+		err = abandon(ctx, ctr, err)
+		if !isUnderWay(err) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(underWayPause):
+		}
 	}
-	return nil, abandon(ctx, ctr, err)
+}
+
+// isUnderWay says that containerd has found the directory of a task that it was
+// to create: that of a creation which podd's death has cut short, and which
+// containerd has not finished or undone yet. The task can't be found meanwhile.
+func isUnderWay(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "io.containerd.runtime.v2.task") && strings.Contains(err.Error(), "file exists")
 }
 
 // StartTask starts a task; one that was started before is success, whether it
