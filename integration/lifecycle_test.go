@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +58,7 @@ func TestProbeKinds(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	shared := n.shared()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", shared+"/serve", "./testdata/serve")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, "serve", shared)
 	serve := func(kind string, port int) string {
 		return fmt.Sprintf(`[/shared/serve, %s, "%d", /shared/%s-sick]`, kind, port, kind)
 	}

@@ -495,6 +495,13 @@ func TestSidecars(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.apply(sidecarPod)
+	n.eventually(20*time.Second, "the sidecar crashes", func() error {
+		if got := n.get("job", ".status.initContainerStatuses[0].restartCount"); got != "1" {
+			return fmt.Errorf("restart count %q", got)
+		}
+		return nil
+	})
+	n.blink()
 	n.phase("job", "Running")
 	n.eventually(20*time.Second, "the app container runs", func() error {
 		if got := n.get("job", ".status.containerStatuses[0].state.running.startedAt"); got == "" {
@@ -506,6 +513,7 @@ func TestSidecars(t *testing.T) {
 		t.Errorf("the sidecar was restarted %s times", got)
 	}
 	n.podctl("exec", "job", "-c", "work", "--", "touch", "/shared/go")
+	n.blink() // while the sidecar ends
 	n.phase("job", "Succeeded")
 	if got := n.podctl("logs", "job", "-c", "work"); got != "helper\nhelper\nprepare\nwork\n" {
 		t.Errorf("order:\n%s", got)
