@@ -75,6 +75,7 @@ var owners = []struct {
 	{"github.com/google/nftables", "the network is cni's affair", []string{"cni"}},
 	{"github.com/prometheus/", "metrics are metrics' affair", []string{"metrics"}},
 	{"github.com/coreos/go-systemd", "systemd is systemd's affair", []string{"systemd"}},
+	{"github.com/godbus/", "systemd is systemd's affair", []string{"systemd"}},
 	{"k8s.io/kubernetes/", "Kubernetes' own code is for admission alone", []string{"agent/admit"}},
 	{"k8s.io/kubelet/", "credential provider plugins are registry's affair, the Summary is summary's", []string{"runtime/registry", "agent/summary", "cmd/podctl"}},
 	{"k8s.io/client-go/", "podd is no client of Kubernetes", []string{"cmd/podctl/..."}},

@@ -65,6 +65,8 @@ type Settings struct {
 	Collection pod.CollectPolicy
 	// Finished says how long finished pods stay.
 	Finished pod.FinishedPolicy
+	// Shutdown bounds the end of the pods with the machine.
+	Shutdown pod.ShutdownPolicy
 	// ConfigYAML is for Node.Config.
 	ConfigYAML []byte
 }
@@ -92,6 +94,8 @@ type Agent struct {
 	ready   atomic.Bool
 	// settings are the present ones.
 	settings atomic.Pointer[Settings]
+	// ending is the machine's going down; nil while it stays up.
+	ending atomic.Pointer[pod.Ending]
 	// pulses are those of the workers that run, with their pods' names.
 	pulses sync.Map
 	// taken is closed when the known pods are taken up.

@@ -68,6 +68,9 @@ func waitsFor(p *corev1.Pod, name types.NamespacedName) bool {
 
 // wakeNeighbours has the pods look that wait for a pod to start, or to end.
 func (a *Agent) wakeNeighbours(p *corev1.Pod) {
+	if a.ending.Load() != nil {
+		a.hint("") // all may wait for the end of each other
+	}
 	snap := a.Snapshot()
 	for _, e := range snap.kinds[KindPod] {
 		if waitsFor(e.Pod(), nameOf(p)) {

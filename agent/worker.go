@@ -122,6 +122,7 @@ func (w *worker) step(ctx context.Context) time.Duration {
 	in := pod.Input{
 		Now: now, Pod: p, Deleted: deletion, Memo: w.memo, Seen: seen, Node: w.a.cfg.Facts(),
 		Refs:     w.refs(ctx, p),
+		Shutdown: w.turn(now, p),
 		InFlight: slices.Sorted(maps.Keys(w.flight)),
 		DropLogs: w.dropLogs,
 	}
@@ -151,6 +152,14 @@ func (w *worker) refs(ctx context.Context, p *corev1.Pod) pod.Refs {
 	out.Standings = w.a.standings(ctx, snap, pod.Held(p, w.memo))
 	out.EndFirst = endFirst(snap, p)
 	return out
+}
+
+// turn is how the pod is to end with the machine; nil while that stays up.
+func (w *worker) turn(now time.Time, p *corev1.Pod) *pod.Shutdown {
+	if w.orphan != nil {
+		return nil
+	}
+	return w.a.turn(now, w.a.Snapshot(), p)
 }
 
 func (w *worker) until(wake time.Time) time.Duration {

@@ -83,6 +83,8 @@ func (d *decision) act() {
 	switch {
 	case d.goingDown():
 		d.tearDown()
+	case d.in.Shutdown != nil:
+		d.endWithNode()
 	case d.m.Durable.Sandbox.Lost && !d.resetSandbox():
 	case d.finished(), d.gaveUpWaiting(): // with its sandbox, or before it had one
 		d.tearDown()
@@ -103,6 +105,7 @@ func (d *decision) goingDown() bool {
 // failed before is tried at once then.
 func (d *decision) begin() {
 	m := &d.m.Durable
+	d.outOfTurn()
 	if m.StartedAt.IsZero() {
 		m.StartedAt = d.now
 		if r := m.Rejected; r != nil {

@@ -153,7 +153,7 @@ func Stopped(st *corev1.PodStatus) bool {
 // force waits for nobody.
 func (d *decision) letsOthersEnd() bool {
 	m, others := &d.m.Durable, d.in.Refs.EndFirst
-	if del := d.in.Deleted; del == nil || del.Force || len(others) == 0 || !m.Turn.IsZero() || d.stopping() {
+	if del := d.in.Deleted; del == nil || del.Force || d.in.Shutdown != nil || len(others) == 0 || !m.Turn.IsZero() || d.stopping() {
 		if m.Waited && m.Turn.IsZero() {
 			m.Turn = d.now
 		}

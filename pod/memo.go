@@ -38,7 +38,7 @@ type Durable struct {
 	// RestartAll is the last restart of all containers, by one's exit.
 	RestartAll *RestartAll `json:"restartAll,omitempty"`
 	// Waited is set once its end waited for other pods', and Turn is when its own
-	// turn came then.
+	// turn came then, or its turn to end with the machine.
 	Waited bool      `json:"waited,omitempty"`
 	Turn   time.Time `json:"turn,omitzero"`
 	// Phase is the last one published. Succeeded and Failed stay.

@@ -22,9 +22,11 @@ type Input struct {
 	Pod *corev1.Pod
 	// Deleted is nil while the pod is wanted.
 	Deleted *Deletion
-	Refs    Refs
-	Memo    Memo
-	Seen    Observed
+	// Shutdown is nil while the machine stays up.
+	Shutdown *Shutdown
+	Refs     Refs
+	Memo     Memo
+	Seen     Observed
 	// InFlight are the subjects of the actions under way: what they will have
 	// done is not in Seen yet. Nothing is taken from under them, and a pod is
 	// not gone before they ended.

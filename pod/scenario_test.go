@@ -44,6 +44,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print into t
 //	standing COND met|HOW how a start condition stands; end-first [POD...] are
 //	                      the pods that have to end first
 //	drop-logs TEXT        why the logs of the finished pod are to go
+//	shutdown 60s [30s POD...], shutdown off
+//	                      the machine goes down: what runs is killed after 60s,
+//	                      and other pods are waited for until 30s are over
 //	orphan                the object and the memo are gone; forget: the memo
 //	launch                start what is wanted; land [SUBJECT...] ends it, all of
 //	                      it without a subject; crash [SUBJECT...] kills podd,
@@ -110,6 +113,19 @@ func testNode() Node {
 	n.Name, n.Hostname, n.IPs = "node-1", "node-1", []string{"192.0.2.1"}
 	n.ResolvConf = "nameserver 192.0.2.53\nsearch example.org\n"
 	return n
+}
+
+// shutdown has the machine go down, or stay up.
+func (s *scenario) shutdown(args []string) {
+	w := s.w
+	if args[0] == "off" {
+		w.in.Shutdown = nil
+		return
+	}
+	w.in.Shutdown = &Shutdown{At: w.now, KillAt: w.now.Add(s.duration(args[0])), TurnAt: w.now}
+	if len(args) > 1 {
+		w.in.Shutdown.TurnAt, w.in.Shutdown.First = w.now.Add(s.duration(args[1])), args[2:]
+	}
 }
 
 func (s *scenario) run(script string) string {
@@ -230,6 +246,8 @@ func (s *scenario) happen(name string, args []string) {
 		w.in.Refs.EndFirst = args
 	case "drop-logs":
 		w.in.DropLogs = rest(0)
+	case "shutdown":
+		s.shutdown(args)
 	case "forget":
 		w.in.Memo = Memo{}
 	case "orphan":

@@ -74,6 +74,8 @@ func (d *decision) remaining(grace time.Duration) time.Duration {
 		from = later(del.At, d.m.Durable.Turn)
 	} else if v := d.m.Durable.Verdict; v != nil {
 		from = v.At
+	} else if d.in.Shutdown != nil {
+		from = d.m.Durable.Turn
 	}
 	return grace - max(0, d.now.Sub(from))
 }

@@ -36,6 +36,7 @@ func (d *decision) report() {
 		st.Reason, st.Message = v.Reason, v.Message
 	}
 	d.conditions(&st)
+	d.reportShutdown(&st)
 	d.out.Status = st
 }
 
@@ -103,7 +104,7 @@ func sortStatuses(all []corev1.ContainerStatus) {
 // none does.
 func (d *decision) ready(spec *corev1.Container) bool {
 	c := d.container(spec.Name)
-	return d.in.Deleted == nil && c.Stage == StageRunning && d.started(spec, c) && (spec.ReadinessProbe == nil || c.Ready)
+	return d.in.Deleted == nil && !d.leavesWithNode() && c.Stage == StageRunning && d.started(spec, c) && (spec.ReadinessProbe == nil || c.Ready)
 }
 
 func (d *decision) started(spec *corev1.Container, c *ContainerMemo) bool {

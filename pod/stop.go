@@ -68,10 +68,7 @@ func (d *decision) restarts(spec *corev1.Container) bool {
 
 // grace is what the pod gives its containers to end.
 func (d *decision) grace() time.Duration {
-	if s := d.pod.Spec.TerminationGracePeriodSeconds; s != nil {
-		return time.Duration(*s) * time.Second
-	}
-	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
+	return graceOf(d.pod)
 }
 
 // stopAll ends every container, and says whether none exists any more, nor is
@@ -92,6 +89,7 @@ func (d *decision) stopAll() bool {
 		o.again = d.m.Durable.Verdict == nil && d.restarts(findContainer(d.pod, name))
 		o.grace = d.remaining(grace)
 		d.stop(name, c, o)
+		d.hurry(c.Stop)
 		if !d.waitsForTurn(name, c) {
 			d.kill(name, c)
 		}

@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if want := os.Getenv(asActivated); want != "" {
 		os.Exit(activated(want))
 	}
+	if os.Getenv(asLogger) != "" {
+		os.Exit(logging())
+	}
 	os.Exit(m.Run())
 }
 

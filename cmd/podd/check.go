@@ -72,6 +72,9 @@ func (c Config) check() error {
 	wrong("image-credential-provider-bin-dir", absoluteIfSet(c.ProviderBinDir))
 	wrong("image-credential-provider-config", c.checkProviders())
 	wrong("max-container-restart-period", checkRestartPeriod(c.MaxRestart))
+	wrong("shutdown-grace-period", checkAge(c.ShutdownGrace))
+	wrong("shutdown-grace-period-critical-pods", checkAge(c.ShutdownCritical))
+	wrong("shutdown-grace-period-critical-pods", c.checkShutdown())
 	wrong("log-level", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	wrong("runtimes", checkRuntimes(c.Runtimes))
 	return errors.Join(errs...)
@@ -156,6 +159,14 @@ func checkAge(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
 		return fmt.Errorf("%q is no duration, such as 30m or 168h", text)
+	}
+	return nil
+}
+
+// checkShutdown: the one is a part of the other.
+func (c Config) checkShutdown() error {
+	if total, critical := age(c.ShutdownGrace), age(c.ShutdownCritical); critical > total {
+		return fmt.Errorf("%s is more than shutdown-grace-period, which is %s", critical, total)
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ type Config struct {
 	RegistryAuthFile    string             `json:"registry-auth-file"`
 	ProviderConfig      string             `json:"image-credential-provider-config"`
 	ProviderBinDir      string             `json:"image-credential-provider-bin-dir"`
+	ShutdownGrace       string             `json:"shutdown-grace-period"`
+	ShutdownCritical    string             `json:"shutdown-grace-period-critical-pods"`
 	LogLevel            string             `json:"log-level"`
 	Runtimes            map[string]Runtime `json:"runtimes"`
 }
@@ -110,6 +112,8 @@ func defaultConfig() Config {
 		PodCIDR:             "10.88.0.0/16",
 		MaxPods:             110,
 		MaxRestart:          "5m",
+		ShutdownGrace:       "90s",
+		ShutdownCritical:    "30s",
 		LogLevel:            "info",
 		Runtimes:            map[string]Runtime{defaultRuntime: {Path: defaultRuntime}},
 	}
@@ -162,6 +166,8 @@ func keys() []key {
 		{"image-credential-provider-config", "file or directory that configures credential provider plugins, as a kubelet's", func(c *Config) any { return &c.ProviderConfig }},
 		{"image-credential-provider-bin-dir", "directory of the credential provider plugins", func(c *Config) any { return &c.ProviderBinDir }},
 		{"max-container-restart-period", "how long podd waits at most before it tries again what failed, unless a pod's annotation podd.io/max-container-restart-period says otherwise", func(c *Config) any { return &c.MaxRestart }},
+		{"shutdown-grace-period", "how long the machine's end waits for that of all pods; 0s for not at all", func(c *Config) any { return &c.ShutdownGrace }},
+		{"shutdown-grace-period-critical-pods", "the last part of shutdown-grace-period, for critical pods alone; 0s to end them with the others", func(c *Config) any { return &c.ShutdownCritical }},
 		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 	}
 }

@@ -64,7 +64,9 @@ func runDaemon(ctx context.Context, cfg Config, reread func() (Config, error)) (
 		cfg: cfg, reread: reread, level: zap.NewAtomicLevelAt(cfg.level()), hups: make(chan os.Signal, 1),
 		started: time.Now(), meter: metrics.NewMeter(), images: metrics.NewImages(), store: metrics.NewStore(), back: newBackground(ctx),
 	}
-	d.log = newLog(d.level)
+	var endLog func()
+	d.log, endLog = newLog(d.level)
+	defer endLog()
 	signal.Notify(d.hups, syscall.SIGHUP) // it ends nobody, at whatever time it comes
 	defer signal.Stop(d.hups)
 	d.log.Info("podd starts", zap.String("version", readBuild().Version), zap.String("root", cfg.Root))
@@ -239,10 +241,13 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed m
 	}
 	d.reconnects.Store(&p.containers.Reconnects)
 	d.agent.Store(a)
+	ctx, cancel := d.untilPodsEnd(ctx, a)
+	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Serve(ctx, listeners...) })
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { d.announce(ctx, a, p); return nil })
+	group.Go(func() error { d.delayShutdowns(ctx, a); return nil })
 	group.Go(func() error { d.reloads(ctx, d.hups, a, f); return nil })
 	group.Go(func() error { return d.readManifests(ctx, a) })
 	if d.unclean {

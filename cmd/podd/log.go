@@ -1,20 +1,36 @@
 package main
 
 import (
+	"context"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
+
+	"github.com/podd-io/podd/systemd"
 )
 
-// newLog writes to standard error: for people if that is a terminal, else JSON.
-func newLog(level zapcore.LevelEnabler) *zap.Logger {
+// newLog writes to the journal, for a service of systemd's, or to standard error:
+// for people, with colours, if that is a terminal, else JSON. end sends what waits
+// for the journal, if it can.
+func newLog(level zapcore.LevelEnabler) (log *zap.Logger, end func()) {
+	if systemd.UnderJournal() {
+		j := systemd.NewJournal()
+		return zap.New(j.Core(level)), func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			j.Close(ctx)
+		}
+	}
 	encoder := zapcore.NewJSONEncoder(jsonLog())
 	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err == nil {
-		encoder = zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
+		c := zap.NewDevelopmentEncoderConfig()
+		c.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(c)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)), func() {}
 }
 
 func jsonLog() zapcore.EncoderConfig {

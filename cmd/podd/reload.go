@@ -32,7 +32,7 @@ func (c Config) settings() (agent.Settings, error) {
 	if err != nil {
 		return agent.Settings{}, fmt.Errorf("write down the configuration: %w", err)
 	}
-	return agent.Settings{Collection: c.collection(), Finished: c.finished(), ConfigYAML: text}, nil
+	return agent.Settings{Collection: c.collection(), Finished: c.finished(), Shutdown: c.shutdown(), ConfigYAML: text}, nil
 }
 
 // changed are the keys in which two configurations differ.
