@@ -144,6 +144,7 @@ func (u *unit) wholeLife(weight string) {
 		for _, group := range []string{root.Pod(types.UID(uid)), scope} {
 			u.hasV2(group, "cpu.max", "50000 100000")
 			u.hasV2(group, "memory.max", "67108864")
+			u.hasV2(group, "pids.max", "max") // as a kubelet's default
 		}
 		u.hasV2(root.Pod(types.UID(uid)), "cpu.weight", "35")
 		u.hasV2(scope, "cpu.weight", weight)

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/cgroups/systemd"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -98,6 +99,15 @@ func (r CgroupRoot) Annotations(description string) map[string]string {
 		"org.systemd.property.Description": "'" + description + "'",
 		"org.systemd.property.CollectMode": "'inactive-or-failed'",
 	}
+}
+
+// noTaskLimit leaves the number of processes unlimited, as under a kubelet:
+// systemd would give a scope its DefaultTasksMax, 15 % of what the host can have.
+func (r CgroupRoot) noTaskLimit() oci.SpecOpts {
+	if !r.Systemd() {
+		return oci.Compose()
+	}
+	return oci.WithPidsLimit(-1)
 }
 
 // UID is the pod's whose cgroup, directly below the root, has this name; not ok

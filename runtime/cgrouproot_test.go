@@ -62,6 +62,15 @@ func TestUIDsOfCgroups(t *testing.T) {
 	}
 }
 
+func TestScopesHaveNoTaskLimit(t *testing.T) {
+	if s := applied(t, CgroupRoot("/podd").noTaskLimit()); s.Linux.Resources != nil {
+		t.Errorf("without systemd: %+v", s.Linux.Resources)
+	}
+	if s := applied(t, CgroupRoot("podd.slice").noTaskLimit()); s.Linux.Resources == nil || *s.Linux.Resources.Pids.Limit != -1 {
+		t.Errorf("%+v", s.Linux.Resources)
+	}
+}
+
 func TestScopesAreDescribed(t *testing.T) {
 	if got := CgroupRoot("/podd").Annotations("x"); got != nil {
 		t.Errorf("without systemd: %v", got)

@@ -55,6 +55,7 @@ func (c *Client) spec(ctx context.Context, cfg pod.ContainerConfig, img containe
 		oci.WithAnnotations(map[string]string{SandboxAnnotation: cfg.SandboxID}),
 		oci.WithAnnotations(c.cfg.CgroupRoot.Annotations(fmt.Sprintf("Container %s of pod %s/%s", cfg.Container.Name, cfg.Pod.Namespace, cfg.Pod.Name))),
 		resources(cfg.Container.Resources),
+		c.cfg.CgroupRoot.noTaskLimit(),
 		oomScore(cfg.OOMScoreAdj),
 	}
 	opts = append(opts, userOpts(cfg.Pod, sec, image.Config.User)...)
