@@ -13,8 +13,8 @@ code=0
 fact() { sed -n "s/.*podd\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 # The kernel's command line may name other tests than those on the disk.
 only=$(fact run)
-[ -n "$only" ] || ./cgroup.test -test.timeout 5m || code=$?
-./integration.test -test.timeout 15m -test.v -test.parallel 2 -test.run "${only:-$(cat run)}" || code=$?
+[ -n "$only" ] || ./cgroup.test -test.timeout 15m || code=$?
+./integration.test -test.timeout 30m -test.v -test.parallel 2 -test.run "${only:-$(cat run)}" || code=$?
 echo "podd-test-vm: exit $code after $(cut -d ' ' -f 1 /proc/uptime) s"
 # An orderly shutdown instead of the unit's, which is none.
 if [ "$(fact end)" = poweroff ]; then

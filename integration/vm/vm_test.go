@@ -37,19 +37,20 @@ type machine struct {
 	system, disk string
 }
 
-// newMachine makes what there is not yet.
-func newMachine(t *testing.T) machine {
+// newMachine makes what there is not yet; the disk has podd's packages if they
+// are wanted.
+func newMachine(t *testing.T, packages bool) machine {
 	t.Helper()
 	began := time.Now()
 	m := machine{system: rootFileSystem(t)}
 	t.Logf("the root file system is there after %s", time.Since(began).Round(time.Second))
-	m.disk = payload(t)
+	m.disk = payload(t, packages)
 	t.Logf("the disk with the tests is there after %s", time.Since(began).Round(time.Second))
 	return m
 }
 
 func TestMachine(t *testing.T) {
-	m := newMachine(t)
+	m := newMachine(t, false)
 	t.Run("systemd and cgroup v2", m.onSystemdAndCgroupV2)
 	t.Run("power cuts", m.powerCuts)
 }
@@ -82,11 +83,11 @@ func rootFileSystem(t *testing.T) string {
 
 // payload makes the second disk: the built programs, and the tests, linked
 // statically as the machine has another libc.
-func payload(t *testing.T) string {
+func payload(t *testing.T, packages bool) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "payload")
-	for _, d := range []string{"bin/bundle", "integration"} {
+	for _, d := range []string{"bin/bundle", "integration", "deb"} {
 		if err := os.MkdirAll(filepath.Join(tree, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -100,6 +101,9 @@ func payload(t *testing.T) string {
 	}
 	if err := os.WriteFile(filepath.Join(tree, "integration", "run"), []byte(*only), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if packages {
+		addPackages(t, filepath.Join(tree, "deb"))
 	}
 	disk := filepath.Join(dir, "payload.img")
 	command(t, "mkfs.ext4", "-q", "-d", tree, disk, "1G")
