@@ -69,6 +69,9 @@ func (p *page) containerHead(c container, status corev1.ContainerStatus) {
 	}
 	p.line(2, "Port"+plural+":", or(strings.Join(ports, ", "), none))
 	p.line(2, "Host Port"+plural+":", or(strings.Join(hostPorts, ", "), none))
+	if sc := c.SecurityContext; sc != nil {
+		p.seccomp(2, 3, sc.SeccompProfile)
+	}
 	p.words("Command", c.Command)
 	p.words("Args", c.Args)
 }

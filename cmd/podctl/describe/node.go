@@ -5,9 +5,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
 
 	"github.com/podd-io/podd/cmd/podctl/table"
 )
@@ -29,7 +31,16 @@ func Node(out io.Writer, node *corev1.Node, pods []corev1.Pod, events []corev1.E
 	p.nodeResources("Capacity", node.Status.Capacity)
 	p.nodeResources("Allocatable", node.Status.Allocatable)
 	p.system(node.Status.NodeInfo)
-	p.nodePods(pods)
+	if node.Spec.PodCIDR != "" {
+		p.line(0, "PodCIDR:", node.Spec.PodCIDR)
+	}
+	if len(node.Spec.PodCIDRs) > 0 {
+		p.line(0, "PodCIDRs:", strings.Join(node.Spec.PodCIDRs, ","))
+	}
+	if node.Spec.ProviderID != "" {
+		p.line(0, "ProviderID:", node.Spec.ProviderID)
+	}
+	p.nodePods(pods, node)
 	p.events(events)
 	return p.flush()
 }
@@ -83,31 +94,49 @@ func (p *page) system(s corev1.NodeSystemInfo) {
 	}
 }
 
-// nodePods lists the pods that have not ended, with what they ask for.
-func (p *page) nodePods(pods []corev1.Pod) {
+// nodePods lists the pods that have not ended, with what they ask for of what
+// the node has for pods, and the sums.
+func (p *page) nodePods(pods []corev1.Pod, node *corev1.Node) {
 	pods = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool {
 		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	})
-	p.line(0, fmt.Sprintf("Non-terminated Pods: (%d in total)", len(pods)))
-	if len(pods) == 0 {
-		return
+	has := node.Status.Allocatable
+	if len(has) == 0 {
+		has = node.Status.Capacity
 	}
+	p.line(0, "Non-terminated Pods:", fmt.Sprintf("(%d in total)", len(pods)))
 	p.heading(1, "Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
+	requests, limits := corev1.ResourceList{}, corev1.ResourceList{}
 	for _, pod := range pods {
-		requests, limits := asked(&pod)
-		p.line(1, pod.Namespace, pod.Name, text(requests[corev1.ResourceCPU]), text(limits[corev1.ResourceCPU]),
-			text(requests[corev1.ResourceMemory]), text(limits[corev1.ResourceMemory]), table.Age(pod.CreationTimestamp, p.now))
+		r := resourcehelper.PodRequests(&pod, resourcehelper.PodResourcesOptions{UseStatusResources: true})
+		l := resourcehelper.PodLimits(&pod, resourcehelper.PodResourcesOptions{UseStatusResources: true})
+		p.line(1, pod.Namespace, pod.Name, share(r, has, corev1.ResourceCPU), share(l, has, corev1.ResourceCPU),
+			share(r, has, corev1.ResourceMemory), share(l, has, corev1.ResourceMemory), table.Age(pod.CreationTimestamp, p.now))
+		add(requests, r)
+		add(limits, l)
+	}
+	p.line(0, "Allocated resources:")
+	p.line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)")
+	p.heading(1, "Resource", "Requests", "Limits")
+	for _, name := range append([]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}, hugePages(has)...) {
+		p.line(1, name, share(requests, has, name), share(limits, has, name))
 	}
 }
 
-// asked are the sums of what the app containers ask for.
-func asked(pod *corev1.Pod) (requests, limits corev1.ResourceList) {
-	requests, limits = corev1.ResourceList{}, corev1.ResourceList{}
-	for _, c := range pod.Spec.Containers {
-		add(requests, c.Resources.Requests)
-		add(limits, c.Resources.Limits)
+// share is how much of a resource, and of how much there is.
+func share(list, has corev1.ResourceList, name corev1.ResourceName) string {
+	part, whole := list[name], has[name]
+	percent := 0.0
+	if all := whole.AsApproximateFloat64(); all > 0 {
+		percent = part.AsApproximateFloat64() / all * 100
 	}
-	return requests, limits
+	return fmt.Sprintf("%s (%d%%)", text(part), int64(percent))
+}
+
+func hugePages(list corev1.ResourceList) []corev1.ResourceName {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(list)), func(name corev1.ResourceName) bool {
+		return !strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	})
 }
 
 func add(sum, more corev1.ResourceList) {

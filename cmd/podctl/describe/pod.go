@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
@@ -51,7 +52,7 @@ func (p *page) podHead(pod *corev1.Pod) {
 }
 
 func (p *page) podStatus(pod *corev1.Pod) {
-	if pod.DeletionTimestamp != nil {
+	if pod.DeletionTimestamp != nil && pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded {
 		p.line(0, "Status:", fmt.Sprintf("Terminating (lasts %s)", duration.HumanDuration(p.now.Sub(pod.DeletionTimestamp.Time))))
 		if pod.DeletionGracePeriodSeconds != nil {
 			p.line(0, "Termination Grace Period:", fmt.Sprintf("%ds", *pod.DeletionGracePeriodSeconds))
@@ -65,8 +66,8 @@ func (p *page) podStatus(pod *corev1.Pod) {
 	if pod.Status.Message != "" {
 		p.line(0, "Message:", pod.Status.Message)
 	}
-	if pod.Spec.SecurityContext != nil && pod.Spec.SecurityContext.SeccompProfile != nil {
-		p.line(0, "SeccompProfile:", pod.Spec.SecurityContext.SeccompProfile.Type)
+	if sc := pod.Spec.SecurityContext; sc != nil {
+		p.seccomp(0, 0, sc.SeccompProfile)
 	}
 	p.line(0, "IP:", pod.Status.PodIP)
 	var ips []string
@@ -74,6 +75,20 @@ func (p *page) podStatus(pod *corev1.Pod) {
 		ips = append(ips, "IP:\t"+ip.IP)
 	}
 	p.list(0, "IPs", ips)
+	if by := metav1.GetControllerOf(pod); by != nil {
+		p.line(0, "Controlled By:", by.Kind+"/"+by.Name)
+	}
+}
+
+// seccomp writes a profile, and below what the host's file is.
+func (p *page) seccomp(level, below int, profile *corev1.SeccompProfile) {
+	if profile == nil {
+		return
+	}
+	p.line(level, "SeccompProfile:", profile.Type)
+	if profile.LocalhostProfile != nil {
+		p.line(below, "LocalhostProfile:", *profile.LocalhostProfile)
+	}
 }
 
 func (p *page) podConditions(pod *corev1.Pod) {
