@@ -40,10 +40,10 @@ func scrapeAll(b *testing.B, version string, count int) {
 		Usage: func(ctx context.Context, of pod.UsageOf) (pod.Usage, error) {
 			return reader.Read(ctx, pods, of)
 		},
-		Actions: NewActions(), Images: NewImages(), Log: zap.NewNop(),
+		Meter: NewMeter(), Images: NewImages(), Store: NewStore(), Log: zap.NewNop(),
 	})
 	paths := []string{}
-	for _, p := range pages(Config{Actions: NewActions(), Images: NewImages()}) {
+	for _, p := range pages(Config{Meter: NewMeter(), Images: NewImages(), Store: NewStore()}) {
 		paths = append(paths, p.path)
 	}
 	for _, p := range usagePages(Config{}) {
