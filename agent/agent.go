@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,8 @@ type Config struct {
 	Collected func(what, reason string)
 	// Working tells whether the runtime answers.
 	Working func(context.Context) error
+	// Backup writes a copy of the store.
+	Backup func(io.Writer) error
 	// Version is for Node.Version.
 	Version Version
 	Limits  Limits

@@ -323,7 +323,7 @@ func TestOnTheRealStore(t *testing.T) {
 		r := newRig(t)
 		defer r.abandon()
 		for round := range 3 {
-			db, err := store.Open(path)
+			db, err := store.Open(path, "test")
 			if err != nil {
 				t.Fatal(err)
 			}

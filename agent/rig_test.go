@@ -143,7 +143,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
-		Facts: r.world.Facts, Meter: r.meter, Working: func(ctx context.Context) error { return r.working(ctx) },
+		Facts: r.world.Facts, Meter: r.meter, Backup: func(io.Writer) error { return nil }, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Usage: s.Usage(), Collected: func(string, string) {},
 		Settings: agent.Settings{Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished},
 		Limits:   r.limits, Log: r.log,

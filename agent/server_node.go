@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"strings"
@@ -74,6 +75,34 @@ func (n *node) Stats(ctx context.Context, req *poddv1.StatsRequest) (*poddv1.Sta
 	}
 	text, err := json.Marshal(summary.Of(n.a.cfg.Facts().Name, u, of))
 	return &poddv1.StatsResponse{Json: text}, err
+}
+
+// Backup sends a copy of the store.
+func (n *node) Backup(_ *poddv1.BackupRequest, stream grpc.ServerStreamingServer[poddv1.BackupResponse]) error {
+	w := bufio.NewWriterSize(pieces{stream}, backupPiece)
+	if err := n.a.cfg.Backup(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// backupPiece is about how much of a backup is sent at once, in bytes.
+const backupPiece = 256 << 10
+
+// pieces sends what is written.
+type pieces struct {
+	stream grpc.ServerStreamingServer[poddv1.BackupResponse]
+}
+
+func (p pieces) Write(data []byte) (int, error) {
+	for rest := data; len(rest) > 0; {
+		piece := rest[:min(len(rest), backupPiece)]
+		rest = rest[len(piece):]
+		if err := p.stream.Send(&poddv1.BackupResponse{Data: piece}); err != nil {
+			return 0, err
+		}
+	}
+	return len(data), nil
 }
 
 // providers serves podd.v1.Providers.

@@ -139,7 +139,7 @@ func same(t *rapid.T, actual, seen map[string]*Entry) {
 // runningKeeper is one on a store of its own.
 func runningKeeper(t *testing.T) *keeper {
 	t.Helper()
-	s, err := store.Open(filepath.Join(t.TempDir(), "podd.db"))
+	s, err := store.Open(filepath.Join(t.TempDir(), "podd.db"), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestRevisionsOnlyGrowEvenAcrossRestarts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "podd.db")
 	last := uint64(0)
 	for range 3 {
-		s, err := store.Open(path)
+		s, err := store.Open(path, "test")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func (r *rig) why(name string) string {
 // killed is told after it, in order, and goes with the pod.
 func TestWhyTellsAcrossACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		real, err := store.Open(filepath.Join(t.TempDir(), "podd.db"))
+		real, err := store.Open(filepath.Join(t.TempDir(), "podd.db"), "test")
 		if err != nil {
 			t.Fatal(err)
 		}

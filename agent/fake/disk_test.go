@@ -16,7 +16,7 @@ import (
 
 // TestTheDiskIsAsTheStore runs the same on the twin and on the real one.
 func TestTheDiskIsAsTheStore(t *testing.T) {
-	real, err := store.Open(filepath.Join(t.TempDir(), "podd.db"))
+	real, err := store.Open(filepath.Join(t.TempDir(), "podd.db"), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

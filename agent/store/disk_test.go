@@ -148,7 +148,7 @@ func TestADamagedFileIsNotOpened(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Repeat([]byte("no store"), 8192), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(path); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := store.Open(path, "test"); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("Open = %v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestAStoreInUseIsRefused(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "podd.db")
 		s := open(t, path)
 		defer s.Close()
-		if _, err := store.Open(path); err == nil || !strings.Contains(err.Error(), "another podd") {
+		if _, err := store.Open(path, "test"); err == nil || !strings.Contains(err.Error(), "another podd") {
 			t.Errorf("Open = %v", err)
 		}
 	})

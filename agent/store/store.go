@@ -15,13 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// schema is raised whenever the layout changes; the migration is then part of
-// Open.
-const schema = 1
-
 // The layout; a test compares it with the file:
 //
-//	meta/schema                 schema version, big-endian uint64
+//	meta/schema                 schema version, big-endian uint64; schema.go brings older ones on
+//	meta/writer                 version of the podd that opened it last
 //	meta/revision               no revision at or above this was given out
 //	objects/<kind>/<ns>/<name>  Record as JSON
 //	memos/<uid>                 what the agent remembers of a pod, as JSON
@@ -36,6 +33,7 @@ var (
 	bucketDecisions = []byte("decisions")
 	keySchema       = []byte("schema")
 	keyRevision     = []byte("revision")
+	keyWriter       = []byte("writer")
 )
 
 // Key names one object.
@@ -77,8 +75,12 @@ type Store struct {
 	decisions decisions
 }
 
-// Open opens or makes the store. A store of a newer podd is refused.
-func Open(path string) (*Store, error) {
+// Open opens or makes the store, for a podd of the given version. An older podd's
+// is brought to the present schema, and kept as it was beside it; a newer one's is
+// refused.
+func Open(path, version string) (*Store, error) { return openWith(path, version, migrations()) }
+
+func openWith(path, version string, steps []migration) (*Store, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
@@ -90,7 +92,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	if err := errors.Join(db.Update(prepare), syncDir(dir)); err != nil {
+	if err := errors.Join(bring(db, version, steps), syncDir(dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
 	}
 	s := &Store{db: db, memo: make(chan memoWrite), done: make(chan struct{}), decisions: newDecisions()}
@@ -108,23 +110,6 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-func prepare(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketObjects, bucketMemos, bucketEvents, bucketDecisions} {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
-	}
-	meta := tx.Bucket(bucketMeta)
-	found := meta.Get(keySchema)
-	if found == nil {
-		return meta.Put(keySchema, number(schema))
-	}
-	if v := binary.BigEndian.Uint64(found); v > schema {
-		return fmt.Errorf("it was written by a newer podd (schema %d, this one knows %d): install that version again, or restore a backup", v, schema)
-	}
-	return nil
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -17,7 +17,7 @@ import (
 
 func open(t testing.TB, path string) *store.Store {
 	t.Helper()
-	s, err := store.Open(path)
+	s, err := store.Open(path, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(path); err == nil || !strings.Contains(err.Error(), "newer podd") {
+	if _, err := store.Open(path, "test"); err == nil || !strings.Contains(err.Error(), "newer podd") {
 		t.Errorf("Open = %v, want a refusal", err)
 	}
 }

@@ -46,6 +46,7 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Settings:   settings,
 		Collected:  d.images.Collected,
 		Working:    p.containers.Ready,
+		Backup:     db.Backup,
 		Version: agent.Version{
 			Version: build.Version, Commit: build.Commit, Go: build.GoVersion, Kubernetes: build.KubernetesVersion,
 			Runtime: p.ociRuntime, Cgroup: cgroup.Version(),

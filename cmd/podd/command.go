@@ -33,7 +33,7 @@ func command() *cobra.Command {
 	root.Flags().StringVar(&file, "config", defaultConfigFile, "configuration file")
 	addFlags(root.Flags(), &flagged)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(configCommand(), versionCommand())
+	root.AddCommand(configCommand(), versionCommand(), backupCommand(), restoreCommand())
 	return root
 }
 

@@ -138,14 +138,14 @@ func (d *podd) run(ctx context.Context) error {
 			d.log.Warn("could not remove what is left of the pods' network; the next podd does", zap.Error(err))
 		}
 	}()
-	db, err := store.Open(d.storePath())
+	db, err := store.Open(d.storePath(), readBuild().Version)
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.runAgent(ctx, p, db, passed), db.Close())
 }
 
-func (d *podd) storePath() string { return filepath.Join(d.cfg.Root, "podd.db") }
+func (d *podd) storePath() string { return filepath.Join(d.cfg.Root, storeFile) }
 
 // takeOverTime bounds the start's dealings with containerd.
 const takeOverTime = time.Minute

@@ -416,6 +416,88 @@ func (x *ConfigResponse) GetYaml() []byte {
 	return nil
 }
 
+// BackupRequest has no options.
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_podd_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_podd_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+// BackupResponse is the next piece of the store's file.
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_podd_v1_node_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podd_v1_node_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_podd_v1_node_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_podd_v1_node_proto protoreflect.FileDescriptor
 
 const file_podd_v1_node_proto_rawDesc = "" +
@@ -441,12 +523,16 @@ const file_podd_v1_node_proto_rawDesc = "" +
 	"\x12kubernetes_version\x18\b \x01(\tR\x11kubernetesVersion\"\x0f\n" +
 	"\rConfigRequest\"$\n" +
 	"\x0eConfigResponse\x12\x12\n" +
-	"\x04yaml\x18\x01 \x01(\fR\x04yaml2\xf5\x01\n" +
+	"\x04yaml\x18\x01 \x01(\fR\x04yaml\"\x0f\n" +
+	"\rBackupRequest\"$\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data2\xb2\x02\n" +
 	"\x04Node\x12<\n" +
 	"\aGetNode\x12\x17.podd.v1.GetNodeRequest\x1a\x18.podd.v1.GetNodeResponse\x126\n" +
 	"\x05Stats\x12\x15.podd.v1.StatsRequest\x1a\x16.podd.v1.StatsResponse\x12<\n" +
 	"\aVersion\x12\x17.podd.v1.VersionRequest\x1a\x18.podd.v1.VersionResponse\x129\n" +
-	"\x06Config\x12\x16.podd.v1.ConfigRequest\x1a\x17.podd.v1.ConfigResponseB,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
+	"\x06Config\x12\x16.podd.v1.ConfigRequest\x1a\x17.podd.v1.ConfigResponse\x12;\n" +
+	"\x06Backup\x12\x16.podd.v1.BackupRequest\x1a\x17.podd.v1.BackupResponse0\x01B,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
 
 var (
 	file_podd_v1_node_proto_rawDescOnce sync.Once
@@ -460,7 +546,7 @@ func file_podd_v1_node_proto_rawDescGZIP() []byte {
 	return file_podd_v1_node_proto_rawDescData
 }
 
-var file_podd_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_podd_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_podd_v1_node_proto_goTypes = []any{
 	(*GetNodeRequest)(nil),  // 0: podd.v1.GetNodeRequest
 	(*GetNodeResponse)(nil), // 1: podd.v1.GetNodeResponse
@@ -470,23 +556,27 @@ var file_podd_v1_node_proto_goTypes = []any{
 	(*VersionResponse)(nil), // 5: podd.v1.VersionResponse
 	(*ConfigRequest)(nil),   // 6: podd.v1.ConfigRequest
 	(*ConfigResponse)(nil),  // 7: podd.v1.ConfigResponse
-	(*Object)(nil),          // 8: podd.v1.Object
+	(*BackupRequest)(nil),   // 8: podd.v1.BackupRequest
+	(*BackupResponse)(nil),  // 9: podd.v1.BackupResponse
+	(*Object)(nil),          // 10: podd.v1.Object
 }
 var file_podd_v1_node_proto_depIdxs = []int32{
-	8, // 0: podd.v1.GetNodeResponse.object:type_name -> podd.v1.Object
-	0, // 1: podd.v1.Node.GetNode:input_type -> podd.v1.GetNodeRequest
-	2, // 2: podd.v1.Node.Stats:input_type -> podd.v1.StatsRequest
-	4, // 3: podd.v1.Node.Version:input_type -> podd.v1.VersionRequest
-	6, // 4: podd.v1.Node.Config:input_type -> podd.v1.ConfigRequest
-	1, // 5: podd.v1.Node.GetNode:output_type -> podd.v1.GetNodeResponse
-	3, // 6: podd.v1.Node.Stats:output_type -> podd.v1.StatsResponse
-	5, // 7: podd.v1.Node.Version:output_type -> podd.v1.VersionResponse
-	7, // 8: podd.v1.Node.Config:output_type -> podd.v1.ConfigResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	10, // 0: podd.v1.GetNodeResponse.object:type_name -> podd.v1.Object
+	0,  // 1: podd.v1.Node.GetNode:input_type -> podd.v1.GetNodeRequest
+	2,  // 2: podd.v1.Node.Stats:input_type -> podd.v1.StatsRequest
+	4,  // 3: podd.v1.Node.Version:input_type -> podd.v1.VersionRequest
+	6,  // 4: podd.v1.Node.Config:input_type -> podd.v1.ConfigRequest
+	8,  // 5: podd.v1.Node.Backup:input_type -> podd.v1.BackupRequest
+	1,  // 6: podd.v1.Node.GetNode:output_type -> podd.v1.GetNodeResponse
+	3,  // 7: podd.v1.Node.Stats:output_type -> podd.v1.StatsResponse
+	5,  // 8: podd.v1.Node.Version:output_type -> podd.v1.VersionResponse
+	7,  // 9: podd.v1.Node.Config:output_type -> podd.v1.ConfigResponse
+	9,  // 10: podd.v1.Node.Backup:output_type -> podd.v1.BackupResponse
+	6,  // [6:11] is the sub-list for method output_type
+	1,  // [1:6] is the sub-list for method input_type
+	1,  // [1:1] is the sub-list for extension type_name
+	1,  // [1:1] is the sub-list for extension extendee
+	0,  // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_podd_v1_node_proto_init() }
@@ -501,7 +591,7 @@ func file_podd_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podd_v1_node_proto_rawDesc), len(file_podd_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	Node_Stats_FullMethodName   = "/podd.v1.Node/Stats"
 	Node_Version_FullMethodName = "/podd.v1.Node/Version"
 	Node_Config_FullMethodName  = "/podd.v1.Node/Config"
+	Node_Backup_FullMethodName  = "/podd.v1.Node/Backup"
 )
 
 // NodeClient is the client API for Node service.
@@ -43,6 +44,9 @@ type NodeClient interface {
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*VersionResponse, error)
 	// Config is the configuration in force: defaults, file and flags together.
 	Config(ctx context.Context, in *ConfigRequest, opts ...grpc.CallOption) (*ConfigResponse, error)
+	// Backup is podd's store as it is now: all objects, what is remembered of pods,
+	// events. It has the values of Secrets in it. `podd restore` takes it.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 }
 
 type nodeClient struct {
@@ -93,6 +97,25 @@ func (c *nodeClient) Config(ctx context.Context, in *ConfigRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *nodeClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Node_ServiceDesc.Streams[0], Node_Backup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BackupRequest, BackupResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_BackupClient = grpc.ServerStreamingClient[BackupResponse]
+
 // NodeServer is the server API for Node service.
 // All implementations must embed UnimplementedNodeServer
 // for forward compatibility.
@@ -111,6 +134,9 @@ type NodeServer interface {
 	Version(context.Context, *VersionRequest) (*VersionResponse, error)
 	// Config is the configuration in force: defaults, file and flags together.
 	Config(context.Context, *ConfigRequest) (*ConfigResponse, error)
+	// Backup is podd's store as it is now: all objects, what is remembered of pods,
+	// events. It has the values of Secrets in it. `podd restore` takes it.
+	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	mustEmbedUnimplementedNodeServer()
 }
 
@@ -132,6 +158,9 @@ func (UnimplementedNodeServer) Version(context.Context, *VersionRequest) (*Versi
 }
 func (UnimplementedNodeServer) Config(context.Context, *ConfigRequest) (*ConfigResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Config not implemented")
+}
+func (UnimplementedNodeServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
+	return status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedNodeServer) mustEmbedUnimplementedNodeServer() {}
 func (UnimplementedNodeServer) testEmbeddedByValue()              {}
@@ -226,6 +255,17 @@ func _Node_Config_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Node_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BackupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServer).Backup(m, &grpc.GenericServerStream[BackupRequest, BackupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_BackupServer = grpc.ServerStreamingServer[BackupResponse]
+
 // Node_ServiceDesc is the grpc.ServiceDesc for Node service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -250,6 +290,12 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Node_Config_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Backup",
+			Handler:       _Node_Backup_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "podd/v1/node.proto",
 }
