@@ -37,6 +37,9 @@ func (c *Client) Hints(ctx context.Context, hint func(types.UID)) error {
 	}
 }
 
+// hintsSettled is when a stream of events stands for sure.
+const hintsSettled = 10 * time.Second
+
 func (c *Client) follow(ctx context.Context, hint func(types.UID)) error {
 	ctx, cancel := context.WithCancel(c.Context(ctx))
 	defer cancel()
@@ -46,12 +49,17 @@ func (c *Client) follow(ctx context.Context, hint func(types.UID)) error {
 		ns+`,topic~="^/containers/(create|delete)"`,
 		ns+`,topic~="^/images/"`)
 	hint("") // what happened before
-	// containerd does not say when the stream stands; by then it does.
-	again := time.After(time.Second)
+	// containerd does not say when the stream stands, and on a busy machine it
+	// takes its time: what happens before is found by looking again.
+	pause := time.Second
+	again := time.After(pause)
 	for {
 		select {
 		case <-again:
 			hint("")
+			if pause *= 2; pause < hintsSettled {
+				again = time.After(pause)
+			}
 		case err := <-errs:
 			return err
 		case m := <-messages:
