@@ -16,7 +16,7 @@ func (p *page) events(events []corev1.Event) {
 		return
 	}
 	p.line(0, "Events:")
-	p.heading(1, "Type", "Reason", "Age", "From", "Message")
+	p.heading("Type", "Reason", "Age", "From", "Message")
 	for _, e := range events {
 		age := table.Age(table.EventLast(&e), p.now)
 		if count := table.EventCount(&e); count > 1 {

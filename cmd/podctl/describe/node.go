@@ -61,7 +61,7 @@ func (p *page) nodeConditions(conditions []corev1.NodeCondition) {
 		return
 	}
 	p.line(0, "Conditions:")
-	p.heading(1, "Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message")
+	p.heading("Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message")
 	for _, c := range conditions {
 		p.line(1, c.Type, c.Status, instant(c.LastHeartbeatTime), instant(c.LastTransitionTime), c.Reason, c.Message)
 	}
@@ -105,7 +105,7 @@ func (p *page) nodePods(pods []corev1.Pod, node *corev1.Node) {
 		has = node.Status.Capacity
 	}
 	p.line(0, "Non-terminated Pods:", fmt.Sprintf("(%d in total)", len(pods)))
-	p.heading(1, "Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
+	p.heading("Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
 	requests, limits := corev1.ResourceList{}, corev1.ResourceList{}
 	for _, pod := range pods {
 		r := resourcehelper.PodRequests(&pod, resourcehelper.PodResourcesOptions{UseStatusResources: true})
@@ -117,7 +117,7 @@ func (p *page) nodePods(pods []corev1.Pod, node *corev1.Node) {
 	}
 	p.line(0, "Allocated resources:")
 	p.line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)")
-	p.heading(1, "Resource", "Requests", "Limits")
+	p.heading("Resource", "Requests", "Limits")
 	for _, name := range append([]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}, hugePages(has)...) {
 		p.line(1, name, share(requests, has, name), share(limits, has, name))
 	}

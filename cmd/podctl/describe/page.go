@@ -95,12 +95,12 @@ func or(value, instead string) string {
 func boolean(b *bool) bool { return b != nil && *b }
 
 // heading writes the names of columns, and a line under each.
-func (p *page) heading(level int, names ...string) {
+func (p *page) heading(names ...string) {
 	under := make([]any, len(names))
 	cells := make([]any, len(names))
 	for i, name := range names {
 		cells[i], under[i] = name, strings.Repeat("-", len(name))
 	}
-	p.line(level, cells...)
-	p.line(level, under...)
+	p.line(1, cells...)
+	p.line(1, under...)
 }
