@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"cni":             {"pod"},
 	"metrics":         {"agent", "pod", "api/..."},
 	"systemd":         {},
+	"trace":           {"agent", "pod"},
 	"cmd/podd":        {"..."},
 	"cmd/podctl/...":  {"api/...", "cmd/podctl/...", "pod"}, // pod for the order in which pods end
 	"integration/...": {"..."},
@@ -74,6 +75,7 @@ var owners = []struct {
 	{"github.com/vishvananda/", "the network is cni's affair", []string{"cni"}},
 	{"github.com/google/nftables", "the network is cni's affair", []string{"cni"}},
 	{"github.com/prometheus/", "metrics are metrics' affair", []string{"metrics"}},
+	{"go.opentelemetry.io/", "traces are trace's affair", []string{"trace"}},
 	{"github.com/coreos/go-systemd", "systemd is systemd's affair", []string{"systemd"}},
 	{"github.com/godbus/", "systemd is systemd's affair", []string{"systemd"}},
 	{"k8s.io/kubernetes/", "Kubernetes' own code is for admission alone", []string{"agent/admit"}},

@@ -47,7 +47,8 @@ func deadline(a pod.Action) time.Duration {
 // carryOut waits for the action's turn and runs it to its end. ctx ends when
 // podd stops or the action is no longer wanted: that ends the wait, and the
 // action itself if it may be cancelled.
-func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outcome {
+func (a *Agent) carryOut(ctx context.Context, key pod.Key, f *flight) outcome {
+	act := f.action
 	turn := a.turns.of(act)
 	if err := turn.take(ctx); err != nil {
 		return outcome{Result: pod.Result{Action: act}, void: true}
@@ -60,6 +61,7 @@ func (a *Agent) carryOut(ctx context.Context, key pod.Key, act pod.Action) outco
 	run, cancel := context.WithTimeout(run, deadline(act))
 	defer cancel()
 	r := pod.Result{Action: act, Started: time.Now()}
+	f.began.Store(&r.Started)
 	err := a.effect(run, key, act, &r)
 	r.Finished = time.Now()
 	r.Err = failureOf(err)

@@ -45,6 +45,10 @@ type Config struct {
 	// Facts are what decisions may know about the host; asked often.
 	Facts func() pod.Node
 	Meter Meter
+	// Tracer is told how pods start.
+	Tracer Tracer
+	// Self tells about podd as a process.
+	Self Self
 	// Disks tell how full they are.
 	Disks Disks
 	// Settings hold until Change brings others.

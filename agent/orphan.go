@@ -66,7 +66,7 @@ func (a *Agent) removeOrphan(key pod.Key) {
 	if a.employs(key.UID) {
 		return // it is at it
 	}
-	w := a.newWorker(key)
+	w := a.newWorker(key, remembered{})
 	w.orphan = &pod.Deletion{At: time.Now(), Grace: orphanGrace}
 	w.log.Warn("found remains of a pod that the store does not know; removing them")
 	a.hire(w)

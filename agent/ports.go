@@ -221,6 +221,28 @@ type Look struct {
 	Ending bool
 }
 
+// Self tells about podd as a process.
+type Self interface {
+	// Phases are the parts of its start, in order.
+	Phases() []Phase
+	// Log is the end of podd's log.
+	Log() []byte
+	// State writes down what podd does now, its goroutines included.
+	State(w io.Writer) error
+}
+
+// Tracer is told how pods start, each by its worker. It must not wait for
+// anything. Untraced is one that does nothing.
+type Tracer interface {
+	// Begin tells that a start begins, or that this podd goes on with one.
+	Begin(s Start)
+	// Step tells of a step that is over; it is the last of s unless there was no
+	// room for it.
+	Step(s Start, step Step)
+	// Over tells that a start is over.
+	Over(s Start)
+}
+
 // Disks tell how full the file systems are that podd fills.
 type Disks interface {
 	Images(ctx context.Context) (pod.FileSystem, error)

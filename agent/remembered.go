@@ -16,6 +16,8 @@ type remembered struct {
 	// Status was the last one when the memo changed. It is shown until the pod
 	// has been looked at after a restart.
 	Status corev1.PodStatus `json:"status"`
+	// Start is the pod's last one, without its steps.
+	Start *Start `json:"start,omitempty"`
 }
 
 func (r remembered) encode() ([]byte, error) {

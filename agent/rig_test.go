@@ -56,6 +56,20 @@ var (
 	_ agent.Usage      = &fake.Usage{}
 )
 
+// myself is a process of one phase.
+type myself struct{}
+
+func (myself) Phases() []agent.Phase {
+	return []agent.Phase{{Name: "prepare", Began: time.Unix(1, 0), Ended: time.Unix(2, 0)}}
+}
+
+func (myself) Log() []byte { return []byte("the end of the log\n") }
+
+func (myself) State(w io.Writer) error {
+	_, err := io.WriteString(w, "the state\n")
+	return err
+}
+
 // rig is a world, a disk, and one podd after the other on them.
 type rig struct {
 	t     *testing.T
@@ -73,6 +87,7 @@ type rig struct {
 	reconfigure func(*agent.Config)
 
 	working func(context.Context) error
+	tracer  agent.Tracer
 
 	life *life
 	// impatient: start does not wait until podd is ready.
@@ -116,7 +131,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	disk := &fake.Disk{}
 	r := &rig{t: t, world: fake.New(), disk: disk, backing: disk, contents: map[string]bool{}, meter: &tally{acted: map[pod.Kind]int{}, left: map[string]int{}, came: map[agent.Milestone][]time.Duration{}},
-		working: func(context.Context) error { return nil }, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
+		tracer: agent.Untraced{}, working: func(context.Context) error { return nil }, log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel+1))}
 	r.world.Store("app")
 	r.world.CheckMemos(func(uid types.UID) *pod.Durable {
 		if strings.HasPrefix(string(uid), "orphan") || r.backing != fake.Backing(r.disk) {
@@ -143,7 +158,7 @@ func (r *rig) config(s *fake.Session) agent.Config {
 		Store: s.Store(r.backing), Admitter: admit.New(), Images: s.Images(), ImageStore: s.Images(),
 		Sandboxes: s.Sandboxes(), Containers: s.Containers(), Execer: s.Containers(), Attacher: s.Containers(), Files: s.Containers(), Dialer: s.Dialer(), Volumes: s.Volumes(),
 		Cgroups: s.Cgroups(), Network: s.Network(), Logs: s.Logs(), Prober: s.Prober(), Caller: s.Prober(), Observer: s.Observer(), Host: s.Host(), Conditions: r.world,
-		Facts: r.world.Facts, Meter: r.meter, Backup: func(io.Writer) error { return nil }, Working: func(ctx context.Context) error { return r.working(ctx) },
+		Tracer: r.tracer, Self: myself{}, Facts: r.world.Facts, Meter: r.meter, Backup: func(io.Writer) error { return nil }, Working: func(ctx context.Context) error { return r.working(ctx) },
 		Disks: s.Disks(), Usage: s.Usage(), Collected: func(string, string) {},
 		Settings: agent.Settings{Collection: pod.CollectPolicy{High: 85, Low: 80, MinAge: 2 * time.Minute, LogMaxAge: r.logMaxAge}, Finished: r.finished},
 		Limits:   r.limits, Log: r.log,

@@ -60,7 +60,7 @@ func (a *Agent) newServer() *grpc.Server {
 		grpc.MaxConcurrentStreams(maxCalls), grpc.ConnectionTimeout(handshakeTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionIdle: idleTime}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.StatsHandler(&callers{}), grpc.ForceServerCodecV2(newSharing()),
+		grpc.Creds(peerCredentials{}), grpc.StatsHandler(&callers{}), grpc.ForceServerCodecV2(newSharing()),
 		grpc.ChainUnaryInterceptor(a.guardUnary),
 		grpc.ChainStreamInterceptor(a.guardStream),
 		grpc.UnknownServiceHandler(a.unknownMethod),

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,6 +36,8 @@ type worker struct {
 	orphan *pod.Deletion
 	// looked is closed when the first look is over, well or not.
 	looked chan struct{}
+	// timeline is the pod's last start.
+	timeline *timeline
 
 	// Owned by the goroutine of run.
 	memo   pod.Memo
@@ -57,6 +60,11 @@ type worker struct {
 type flight struct {
 	action pod.Action
 	cancel context.CancelFunc
+	// wanted is when it was started, began when its turn came.
+	wanted time.Time
+	began  atomic.Pointer[time.Time]
+	// start is the attempt of the pod's start that it belongs to, or noStart.
+	start int
 	// cancelled: its result is dropped.
 	cancelled bool
 }
@@ -128,6 +136,9 @@ func (w *worker) step(ctx context.Context) time.Duration {
 	}
 	out := pod.Decide(in)
 	account, told := pod.Explain(w.told, in, out, w.ended)
+	if w.orphan == nil {
+		w.timeline.see(now, &out.Memo.Durable, &out.Status, deletion != nil)
+	}
 	if err := w.persist(out.Memo, out.Status, account); err != nil {
 		// The decision never was: the next one will be the same.
 		w.answer(err)
@@ -189,6 +200,7 @@ func (w *worker) fold(now time.Time) {
 		}
 		w.note(o.Result)
 		w.ended = append(w.ended, o.Result)
+		w.timeline.done(f, o.Result)
 		var events []pod.Event
 		w.memo, events = pod.Apply(w.memo, now, o.Result)
 		w.events = append(w.events, events...)
@@ -259,7 +271,7 @@ func (w *worker) persist(memo pod.Memo, status corev1.PodStatus, account pod.Acc
 		}
 		return nil
 	}
-	text, err := remembered{Memo: memo.Durable, Status: status}.encode()
+	text, err := remembered{Memo: memo.Durable, Status: status, Start: w.timeline.start.Load()}.encode()
 	if err != nil {
 		return err
 	}
@@ -296,6 +308,7 @@ func (w *worker) act(ctx context.Context, wanted []pod.Action) {
 			w.start(ctx, a)
 		}
 	}
+	w.timeline.fly(w.flight)
 }
 
 // start starts an action. What may not be cancelled is finished even when podd
@@ -303,12 +316,14 @@ func (w *worker) act(ctx context.Context, wanted []pod.Action) {
 // unread until the next start.
 func (w *worker) start(stop context.Context, act pod.Action) {
 	ctx, cancel := context.WithCancel(stop)
-	w.flight[act.Subject] = &flight{action: act, cancel: cancel}
+	f := &flight{action: act, cancel: cancel, wanted: time.Now()}
+	w.timeline.begins(f)
+	w.flight[act.Subject] = f
 	w.log.Debug("starting action", zap.String("kind", string(act.Kind)), zap.String("subject", string(act.Subject)),
 		zap.Int("attempt", act.Attempt), zap.String("reason", act.Reason))
 	w.a.actions.Go(func() {
 		defer cancel()
-		w.mail.done(w.a.carryOut(ctx, w.key, act))
+		w.mail.done(w.a.carryOut(ctx, w.key, f))
 	})
 }
 
@@ -319,6 +334,7 @@ func (w *worker) land() {
 	for w.fold(time.Now()); len(w.flight) > 0; w.fold(time.Now()) {
 		<-w.mail.wake
 	}
+	w.timeline.fly(w.flight)
 	if w.gone {
 		w.answer(errPodGone)
 		return

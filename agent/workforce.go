@@ -19,16 +19,17 @@ func (a *Agent) employ(e *Entry, known remembered) {
 	if a.employs(key.UID) {
 		return
 	}
-	w := a.newWorker(key)
+	w := a.newWorker(key, known)
 	w.memo.Durable, w.saved, w.status = known.Memo, known.Memo, known.Status
 	w.memo = a.seat(e.Pod(), w.memo)
 	a.hire(w)
 }
 
-func (a *Agent) newWorker(key pod.Key) *worker {
+func (a *Agent) newWorker(key pod.Key, known remembered) *worker {
 	return &worker{
 		a: a, key: key, mail: newMailbox(), looked: make(chan struct{}), flight: map[pod.Subject]*flight{},
-		log: a.cfg.Log.With(zap.String("pod", key.Namespace+"/"+key.Name), zap.String("uid", string(key.UID))),
+		timeline: newTimeline(a.cfg.Tracer, key, known, time.Now()),
+		log:      a.cfg.Log.With(zap.String("pod", key.Namespace+"/"+key.Name), zap.String("uid", string(key.UID))),
 	}
 }
 

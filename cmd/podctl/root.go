@@ -62,7 +62,7 @@ func newRoot(s *session) *cobra.Command {
 	root.AddCommand(
 		newApply(s), newCreate(s), newRun(s), newEdit(s), newDiff(s), newGet(s), newDescribe(s), newEvents(s), newWhy(s), newTop(s),
 		newLogs(s), newExec(s), newAttach(s), newDebug(s), newPortForward(s), newCopy(s),
-		newDelete(s), newWait(s), newImages(s), newConfig(s), newVersion(s),
+		newDelete(s), newWait(s), newImages(s), newBootChart(s), newDebugBundle(s), newProfile(s), newConfig(s), newVersion(s),
 	)
 	return root
 }

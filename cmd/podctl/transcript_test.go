@@ -108,11 +108,17 @@ func words(line string) []string {
 // it.
 func serve(t *testing.T, w *world) session {
 	t.Helper()
+	return serveAll(t, w, fakeNode{world: w})
+}
+
+// serveAll serves a world with a node of its own kind.
+func serveAll(t *testing.T, w *world, node poddv1.NodeServer) session {
+	t.Helper()
 	return serveWith(t, func(server *grpc.Server) {
 		poddv1.RegisterObjectsServer(server, fakeObjects{world: w})
 		poddv1.RegisterStreamsServer(server, fakeStreams{world: w})
 		poddv1.RegisterImagesServer(server, fakeImages{world: w})
-		poddv1.RegisterNodeServer(server, fakeNode{world: w})
+		poddv1.RegisterNodeServer(server, node)
 		poddv1.RegisterInsightServer(server, fakeInsight{world: w})
 	})
 }

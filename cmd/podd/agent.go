@@ -40,6 +40,8 @@ func (d *podd) agentConfig(p *parts, f *facts, db *store.Store, archives *offlin
 		Host:       p.host,
 		Conditions: host.Conditions{Unit: systemd.ActiveState},
 		Facts:      f.get,
+		Tracer:     d.tracer,
+		Self:       self{d},
 		Meter:      d.meter,
 		Usage:      p.usage,
 		Disks:      disks{p.containers, d.cfg.LogDir},

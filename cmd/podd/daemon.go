@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"github.com/podd-io/podd/runtime/daemon"
 	"github.com/podd-io/podd/runtime/offline"
 	"github.com/podd-io/podd/systemd"
+	"github.com/podd-io/podd/trace"
 )
 
 // podd is one life of the daemon.
@@ -32,7 +34,10 @@ type podd struct {
 	// reread reads the configuration as it is now.
 	reread func() (Config, error)
 	log    *zap.Logger
+	tail   logTail
 	level  zap.AtomicLevel
+	phases phases
+	tracer agent.Tracer
 	// hups are the wishes to have it read.
 	hups chan os.Signal
 	// remark is what the status line says beside the number of pods; nil for
@@ -62,13 +67,15 @@ type podd struct {
 func runDaemon(ctx context.Context, cfg Config, reread func() (Config, error)) (err error) {
 	d := &podd{
 		cfg: cfg, reread: reread, level: zap.NewAtomicLevelAt(cfg.level()), hups: make(chan os.Signal, 1),
-		started: time.Now(), meter: metrics.NewMeter(), images: metrics.NewImages(), store: metrics.NewStore(), back: newBackground(ctx),
+		started: time.Now(), tracer: agent.Untraced{}, meter: metrics.NewMeter(), images: metrics.NewImages(), store: metrics.NewStore(), back: newBackground(ctx),
 	}
 	var endLog func()
 	d.log, endLog = newLog(d.level)
 	defer endLog()
 	signal.Notify(d.hups, syscall.SIGHUP) // it ends nobody, at whatever time it comes
 	defer signal.Stop(d.hups)
+	d.phases.begin("prepare")
+	d.keepLog()
 	d.log.Info("podd starts", zap.String("version", readBuild().Version), zap.String("root", cfg.Root))
 	for _, dir := range []string{cfg.Root, cfg.RunDir} {
 		held, err := lock(dir)
@@ -113,6 +120,10 @@ func (d *podd) prepare() error {
 // run brings up one thing after the other. What it starts in the background is
 // ended by the caller.
 func (d *podd) run(ctx context.Context) error {
+	d.back.run(d.heedQuit)
+	if err := d.trace(ctx); err != nil {
+		return err
+	}
 	d.ready.waitFor("containerd is not up yet")
 	if err := d.serveMetrics(); err != nil {
 		return err
@@ -122,10 +133,12 @@ func (d *podd) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.phases.begin("containerd up")
 	bundle, socket, err := d.containerd(ctx)
 	if err != nil {
 		return err
 	}
+	d.phases.begin("take over what runs")
 	d.ready.waitFor("the known pods are not taken up yet")
 	p, err := d.takeOver(ctx, socket, bundle)
 	if err != nil {
@@ -138,6 +151,7 @@ func (d *podd) run(ctx context.Context) error {
 			d.log.Warn("could not remove what is left of the pods' network; the next podd does", zap.Error(err))
 		}
 	}()
+	d.phases.begin("open the store")
 	db, err := store.Open(d.storePath(), readBuild().Version)
 	if err != nil {
 		return err
@@ -219,6 +233,7 @@ func (d *podd) await(ctx context.Context, socket string) error {
 // runAgent runs the agent, with the control endpoint in front of it, until ctx
 // ends or either fails.
 func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed map[string]net.Listener) error {
+	d.phases.begin("look at the host")
 	f := &facts{host: p.host, seccompDefault: d.cfg.SeccompDefault == seccompRuntimeDefault, log: d.log}
 	f.setMaxRestart(age(d.cfg.MaxRestart))
 	if err := f.refresh(ctx); err != nil {
@@ -239,6 +254,7 @@ func (d *podd) runAgent(ctx context.Context, p *parts, db *store.Store, passed m
 	if err != nil {
 		return err
 	}
+	d.phases.begin("take up the known pods")
 	d.reconnects.Store(&p.containers.Reconnects)
 	d.agent.Store(a)
 	ctx, cancel := d.untilPodsEnd(ctx, a)
@@ -273,18 +289,14 @@ func (d *podd) readManifests(ctx context.Context, a *agent.Agent) error {
 	return dir.Run(ctx)
 }
 
-// readyEvery is how often the agent is asked whether it has taken up its pods.
-const readyEvery = 20 * time.Millisecond
-
 // announce tells everybody that podd is ready and, once ctx ends, that it stops.
 func (d *podd) announce(ctx context.Context, a *agent.Agent, p *parts) {
-	for !a.Ready() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(readyEvery):
-		}
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.Taken():
 	}
+	d.phases.end()
 	if what := d.damage.Load(); what != nil {
 		d.storeDamaged(*what)
 	}
@@ -327,6 +339,25 @@ func working(a *agent.Agent, p *parts) error {
 		return errors.New("podd is stopping")
 	}
 	return p.containers.Ready(context.Background())
+}
+
+// trace makes traces of the pods' starts if the environment asks for them.
+func (d *podd) trace(ctx context.Context) error {
+	if !trace.Asked(os.Getenv) {
+		return nil
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("export traces: %w", err)
+	}
+	tracer, err := trace.New(ctx, os.Getenv, readBuild().Version, cmp.Or(d.cfg.NodeName, hostname), d.log)
+	if err != nil {
+		return err
+	}
+	d.log.Info("pod starts are traced")
+	d.tracer = tracer
+	d.back.run(tracer.Run)
+	return nil
 }
 
 // tell logs what systemd could not be told: that is no reason to end.

@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Setenv("PATH", "/bin")
-	env := []string{"PATH=/bin", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=1", "WATCHDOG_PID=2", "LISTEN_FDS=3", "HTTP_PROXY=p"}
+	env := []string{"PATH=/bin", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=1", "WATCHDOG_PID=2", "LISTEN_FDS=3", "OTEL_TRACES_EXPORTER=otlp", "HTTP_PROXY=p"}
 	want := []string{"HTTP_PROXY=p", "PATH=/bundle:/bin"}
 	if diff := cmp.Diff(want, environment(env, Bundle{Dir: "/bundle"})); diff != "" {
 		t.Error(diff)

@@ -237,9 +237,10 @@ func (c *Containerd) prepare() error {
 }
 
 // environment is containerd's: podd's own with the bundle's programs found
-// first, and without what systemd gave to podd alone.
+// first, and without what systemd gave to podd alone, or what has it make traces of
+// its own, that belong to none of podd's.
 func environment(env []string, bundle Bundle) []string {
-	private := []string{"PATH=", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_"}
+	private := []string{"PATH=", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "OTEL_"}
 	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		return slices.ContainsFunc(private, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
 	})

@@ -318,7 +318,7 @@ var File_podd_v1_insight_proto protoreflect.FileDescriptor
 
 const file_podd_v1_insight_proto_rawDesc = "" +
 	"\n" +
-	"\x15podd/v1/insight.proto\x12\apodd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podd/v1/streams.proto\"/\n" +
+	"\x15podd/v1/insight.proto\x12\apodd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podd/v1/streams.proto\x1a\x16podd/v1/timeline.proto\"/\n" +
 	"\n" +
 	"WhyRequest\x12!\n" +
 	"\x03pod\x18\x01 \x01(\v2\x0f.podd.v1.PodRefR\x03pod\"P\n" +
@@ -336,9 +336,11 @@ const file_podd_v1_insight_proto_rawDesc = "" +
 	"\x05about\x18\x01 \x01(\tR\x05about\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x120\n" +
-	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2;\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xbf\x01\n" +
 	"\aInsight\x120\n" +
-	"\x03Why\x12\x13.podd.v1.WhyRequest\x1a\x14.podd.v1.WhyResponseB,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
+	"\x03Why\x12\x13.podd.v1.WhyRequest\x1a\x14.podd.v1.WhyResponse\x12?\n" +
+	"\bTimeline\x12\x18.podd.v1.TimelineRequest\x1a\x19.podd.v1.TimelineResponse\x12A\n" +
+	"\bDiagnose\x12\x18.podd.v1.DiagnoseRequest\x1a\x19.podd.v1.DiagnoseResponse0\x01B,Z*github.com/podd-io/podd/api/podd/v1;poddv1b\x06proto3"
 
 var (
 	file_podd_v1_insight_proto_rawDescOnce sync.Once
@@ -361,21 +363,29 @@ var file_podd_v1_insight_proto_goTypes = []any{
 	(*Step)(nil),                  // 4: podd.v1.Step
 	(*PodRef)(nil),                // 5: podd.v1.PodRef
 	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*TimelineRequest)(nil),       // 7: podd.v1.TimelineRequest
+	(*DiagnoseRequest)(nil),       // 8: podd.v1.DiagnoseRequest
+	(*TimelineResponse)(nil),      // 9: podd.v1.TimelineResponse
+	(*DiagnoseResponse)(nil),      // 10: podd.v1.DiagnoseResponse
 }
 var file_podd_v1_insight_proto_depIdxs = []int32{
-	5, // 0: podd.v1.WhyRequest.pod:type_name -> podd.v1.PodRef
-	2, // 1: podd.v1.WhyResponse.decisions:type_name -> podd.v1.Decision
-	6, // 2: podd.v1.Decision.time:type_name -> google.protobuf.Timestamp
-	3, // 3: podd.v1.Decision.seen:type_name -> podd.v1.Finding
-	4, // 4: podd.v1.Decision.decided:type_name -> podd.v1.Step
-	6, // 5: podd.v1.Step.until:type_name -> google.protobuf.Timestamp
-	0, // 6: podd.v1.Insight.Why:input_type -> podd.v1.WhyRequest
-	1, // 7: podd.v1.Insight.Why:output_type -> podd.v1.WhyResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	5,  // 0: podd.v1.WhyRequest.pod:type_name -> podd.v1.PodRef
+	2,  // 1: podd.v1.WhyResponse.decisions:type_name -> podd.v1.Decision
+	6,  // 2: podd.v1.Decision.time:type_name -> google.protobuf.Timestamp
+	3,  // 3: podd.v1.Decision.seen:type_name -> podd.v1.Finding
+	4,  // 4: podd.v1.Decision.decided:type_name -> podd.v1.Step
+	6,  // 5: podd.v1.Step.until:type_name -> google.protobuf.Timestamp
+	0,  // 6: podd.v1.Insight.Why:input_type -> podd.v1.WhyRequest
+	7,  // 7: podd.v1.Insight.Timeline:input_type -> podd.v1.TimelineRequest
+	8,  // 8: podd.v1.Insight.Diagnose:input_type -> podd.v1.DiagnoseRequest
+	1,  // 9: podd.v1.Insight.Why:output_type -> podd.v1.WhyResponse
+	9,  // 10: podd.v1.Insight.Timeline:output_type -> podd.v1.TimelineResponse
+	10, // 11: podd.v1.Insight.Diagnose:output_type -> podd.v1.DiagnoseResponse
+	9,  // [9:12] is the sub-list for method output_type
+	6,  // [6:9] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_podd_v1_insight_proto_init() }
@@ -384,6 +394,7 @@ func file_podd_v1_insight_proto_init() {
 		return
 	}
 	file_podd_v1_streams_proto_init()
+	file_podd_v1_timeline_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

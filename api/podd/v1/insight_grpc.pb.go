@@ -19,7 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Insight_Why_FullMethodName = "/podd.v1.Insight/Why"
+	Insight_Why_FullMethodName      = "/podd.v1.Insight/Why"
+	Insight_Timeline_FullMethodName = "/podd.v1.Insight/Timeline"
+	Insight_Diagnose_FullMethodName = "/podd.v1.Insight/Diagnose"
 )
 
 // InsightClient is the client API for Insight service.
@@ -38,6 +40,13 @@ type InsightClient interface {
 	//
 	// NOT_FOUND: there is no such pod.
 	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error)
+	// Timeline tells where the time of podd's start and of the pods' last starts
+	// went. NOT_FOUND: there is no such pod.
+	Timeline(ctx context.Context, in *TimelineRequest, opts ...grpc.CallOption) (*TimelineResponse, error)
+	// Diagnose tells about podd itself, for reports of its defects. Only root, the
+	// user podd runs as, and who has a client certificate may ask:
+	// PERMISSION_DENIED for others.
+	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiagnoseResponse], error)
 }
 
 type insightClient struct {
@@ -58,6 +67,35 @@ func (c *insightClient) Why(ctx context.Context, in *WhyRequest, opts ...grpc.Ca
 	return out, nil
 }
 
+func (c *insightClient) Timeline(ctx context.Context, in *TimelineRequest, opts ...grpc.CallOption) (*TimelineResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TimelineResponse)
+	err := c.cc.Invoke(ctx, Insight_Timeline_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *insightClient) Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiagnoseResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Insight_ServiceDesc.Streams[0], Insight_Diagnose_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiagnoseRequest, DiagnoseResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Insight_DiagnoseClient = grpc.ServerStreamingClient[DiagnoseResponse]
+
 // InsightServer is the server API for Insight service.
 // All implementations must embed UnimplementedInsightServer
 // for forward compatibility.
@@ -74,6 +112,13 @@ type InsightServer interface {
 	//
 	// NOT_FOUND: there is no such pod.
 	Why(context.Context, *WhyRequest) (*WhyResponse, error)
+	// Timeline tells where the time of podd's start and of the pods' last starts
+	// went. NOT_FOUND: there is no such pod.
+	Timeline(context.Context, *TimelineRequest) (*TimelineResponse, error)
+	// Diagnose tells about podd itself, for reports of its defects. Only root, the
+	// user podd runs as, and who has a client certificate may ask:
+	// PERMISSION_DENIED for others.
+	Diagnose(*DiagnoseRequest, grpc.ServerStreamingServer[DiagnoseResponse]) error
 	mustEmbedUnimplementedInsightServer()
 }
 
@@ -86,6 +131,12 @@ type UnimplementedInsightServer struct{}
 
 func (UnimplementedInsightServer) Why(context.Context, *WhyRequest) (*WhyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Why not implemented")
+}
+func (UnimplementedInsightServer) Timeline(context.Context, *TimelineRequest) (*TimelineResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Timeline not implemented")
+}
+func (UnimplementedInsightServer) Diagnose(*DiagnoseRequest, grpc.ServerStreamingServer[DiagnoseResponse]) error {
+	return status.Error(codes.Unimplemented, "method Diagnose not implemented")
 }
 func (UnimplementedInsightServer) mustEmbedUnimplementedInsightServer() {}
 func (UnimplementedInsightServer) testEmbeddedByValue()                 {}
@@ -126,6 +177,35 @@ func _Insight_Why_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Insight_Timeline_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TimelineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InsightServer).Timeline(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Insight_Timeline_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InsightServer).Timeline(ctx, req.(*TimelineRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Insight_Diagnose_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiagnoseRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(InsightServer).Diagnose(m, &grpc.GenericServerStream[DiagnoseRequest, DiagnoseResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Insight_DiagnoseServer = grpc.ServerStreamingServer[DiagnoseResponse]
+
 // Insight_ServiceDesc is the grpc.ServiceDesc for Insight service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -137,7 +217,17 @@ var Insight_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Why",
 			Handler:    _Insight_Why_Handler,
 		},
+		{
+			MethodName: "Timeline",
+			Handler:    _Insight_Timeline_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Diagnose",
+			Handler:       _Insight_Diagnose_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "podd/v1/insight.proto",
 }
