@@ -140,7 +140,8 @@ func (u *unit) wholeLife(weight string) {
 	if what := systemctl(u.t, "show", "--property=Description", "--value", path.Base(scope)); what != "Container main of pod default/limited" {
 		u.t.Errorf("the scope is described as %q", what)
 	}
-	for range 2 { // once as they were made, once as systemd sets them
+	u.hasV2(scope, "memory.oom.group", "1") // systemd before 253 resets it when it is reloaded
+	for range 2 {                           // once as they were made, once as systemd sets them
 		for _, group := range []string{root.Pod(types.UID(uid)), scope} {
 			u.hasV2(group, "cpu.max", "50000 100000")
 			u.hasV2(group, "memory.max", "67108864")
@@ -148,7 +149,6 @@ func (u *unit) wholeLife(weight string) {
 		}
 		u.hasV2(root.Pod(types.UID(uid)), "cpu.weight", "35")
 		u.hasV2(scope, "cpu.weight", weight)
-		u.hasV2(scope, "memory.oom.group", "1")
 		u.hasV2(scope, "memory.swap.max", "0")
 		systemctl(u.t, "daemon-reload")
 	}
