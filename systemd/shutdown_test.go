@@ -89,9 +89,10 @@ func (l *logind) inhibit(what, who, why, mode string) (bus.UnixFD, *bus.Error) {
 	l.t.Cleanup(func() { _ = r.Close() })
 	l.asked <- strings.Join([]string{what, who, why, mode}, "|")
 	l.held <- r
+	fd := bus.UnixFD(w.Fd())
 	// The message takes a copy; this one goes once it was sent.
 	time.AfterFunc(time.Second, func() { _ = w.Close() })
-	return bus.UnixFD(w.Fd()), nil
+	return fd, nil
 }
 
 func (l *logind) get(_, name string) (bus.Variant, *bus.Error) {
