@@ -1,10 +1,12 @@
 package integration_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // podd runs one of podd's own commands.
@@ -30,6 +32,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	n.apply(shell("later", "sleep 1000"))
 	n.ready("later")
+	remains := n.path("lib", "pods", n.get("later", ".metadata.uid"))
 	if out, err := n.podd("restore", file, "--root", n.path("lib"), "--force"); err == nil || !strings.Contains(out, "podd has to be stopped") {
 		t.Errorf("restore while podd runs: %v\n%s", err, out)
 	}
@@ -51,7 +54,13 @@ func TestBackupAndRestore(t *testing.T) {
 	if out, err := n.try("get", "pod", "later"); err == nil {
 		t.Errorf("a pod of after the backup is there:\n%s", out)
 	}
-	// The leak check sees that nothing of it runs.
+	// What is left of it is ended in good order, and the leak check looks for it.
+	n.eventually(time.Minute, "the pod of after the backup is removed", func() error {
+		if _, err := os.Stat(remains); err == nil {
+			return fmt.Errorf("there is %s", remains)
+		}
+		return nil
+	})
 }
 
 // TestARestoreOnAnotherHost: nothing of the pods is there, and they start afresh.
