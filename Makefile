@@ -135,8 +135,12 @@ bench-logs: build bundle ## Measure what 1 GiB of a container's output costs
 	$(GOTEST) -count=1 -v -timeout 15m ./integration -run '^TestFlood$$' -flood 1024 | grep MiB
 
 .PHONY: bench
-bench: ## (Not there yet; see docs/README.md)
-	@echo "make $@ is not there yet: docs/README.md says what is planned"; exit 1
+bench: build bundle ## Run all benchmarks, and measure on real containerd how fast a first crash is answered
+	$(GOTEST) -run '^$$' -bench . -benchmem $$($(BENCHED))
+	$(GOTEST) -count=1 -v ./integration -run '^TestAFirstCrashIsAnsweredAtOnce$$' | grep -v '^=== '
+
+# The packages that have benchmarks.
+BENCHED := grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u
 
 PREFIX ?= /usr/local
 

@@ -12,7 +12,7 @@ import (
 // exposition writes Prometheus' text format as it goes, and keeps no more of it
 // than a few lines. With 200 pods the page of cAdvisor's metrics has more than
 // 30,000 series: made into families first, and encoded by a library, they take
-// ten times as long and tens of megabytes.
+// much longer, and megabytes.
 type exposition struct {
 	w   io.Writer
 	buf []byte
