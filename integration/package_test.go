@@ -256,7 +256,7 @@ func (h *host) removed() {
 	const pod = "var/lib/podd/pods/3d1c8f6e"
 	output(h.t, "mkdir", "-p", h.root+"/"+pod+"/volumes", h.root+"/var/log/pods/default_web_3d1c8f6e", h.root+"/var/log/pods/kube-system_other_77", h.root+"/run/podd/netns")
 	told := h.dpkg("--remove", "podd")
-	if diff := cmp.Diff([]string{"stop podd.socket podd.service"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"stop podd.socket podd.service", "stop podd.slice"}, told); diff != "" {
 		h.t.Errorf("at the removal: %s", diff)
 	}
 	h.read("etc/podd/config.yaml")
