@@ -416,7 +416,7 @@ func TestMetricsAndHealth(t *testing.T) {
 	n.apply(shell("counted", "sleep 1000"))
 	n.ready("counted")
 	has(t, fetch(t, "http://"+n.metrics+"/metrics"), `podd_pods{phase="Running"} 1`, "podd_build_info{",
-		`podd_container_restarts_total{container="main",namespace="default",pod="counted"} 0`,
+		`podd_container_restarts_total{container="main",namespace="default",pod="counted",reason="Error"} 0`,
 		`podd_action_duration_seconds_count{kind="CreateContainer"} 1`)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if body := strings.TrimSpace(fetch(t, "http://"+n.metrics+path)); body != "ok" {
