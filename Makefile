@@ -22,8 +22,12 @@ help: ## Show the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-26s %s\n", $$1, $$2 }'
 
 .PHONY: deps
-deps: ## Install the OS packages that are missing (Debian, Ubuntu)
+deps: ## Install the OS packages that building and the demo need and that are missing (Debian, Ubuntu)
 	@./tools/deps.sh
+
+.PHONY: test-deps
+test-deps: ## Install those that the tests need as well
+	@./tools/deps.sh --tests
 
 .PHONY: build
 build: ## Build bin/podd and bin/podctl
@@ -60,7 +64,7 @@ demo-stop: ## End a demo that was kept with KEEP=1
 	@./examples/demo.sh stop
 
 .PHONY: test
-test: deps lint unit integration compatibility test-vm ## Everything CI runs
+test: test-deps lint unit integration compatibility test-vm ## Everything CI runs
 
 .PHONY: lint
 lint: tools ## gofmt, vet, golangci-lint, buf
@@ -78,11 +82,11 @@ lint: tools ## gofmt, vet, golangci-lint, buf
 	cmp bin/_generated/docs/api.md docs/api.md || { echo 'docs/api.md is not what the comments say: run make generate'; exit 1; }
 
 .PHONY: unit
-unit: bundle ## Unit, scenario and property tests, with the race detector
+unit: bundle test-deps ## Unit, scenario and property tests, with the race detector
 	$(GOTEST) -race $$(go list ./... | grep -v -e /integration$$ -e /integration/vm$$)
 
 .PHONY: integration
-integration: build bundle tools containerds deb-$(shell go env GOHOSTARCH) ## podd as a whole on real containerd, as root
+integration: build bundle tools test-deps containerds deb-$(shell go env GOHOSTARCH) ## podd as a whole on real containerd, as root
 	$(GOTEST) -count=1 -timeout 30m ./integration
 
 # What a containerd of another version may change.
@@ -91,7 +95,7 @@ CORE := $(CORE)|TestSharedNamespaces|TestProbes|TestStopIsGraceful|TestTheSandbo
 CORE := $(CORE)|TestAContainerThatEndsWhilePoddIsAway|TestAPodIsDeletedWhilePoddIsKilled|TestAnotherContainerdDies|TestAnotherContainerdHangs
 
 .PHONY: compatibility
-compatibility: build bundle containerds ## The core cases of integration on other containerds: 1.7, and the distribution's own
+compatibility: build bundle test-deps containerds ## The core cases of integration on other containerds: 1.7, and the distribution's own
 	$(GOTEST) -count=1 -timeout 15m ./integration -run '^($(CORE))$$' -containerd ../bin/containerd-1.7
 	$(GOTEST) -count=1 -timeout 15m ./integration -run '^($(CORE))$$' -containerd ../bin/containerd-debian
 

@@ -94,7 +94,7 @@ say "logs, events, metrics"
 show bin/podctl logs guestbook -c prepare
 show bin/podctl logs guestbook -c store --timestamps
 show bin/podctl get events
-curl -sS "http://$metrics/metrics" | grep -E '^podd_(build_info|pods|container_restarts)' | head -12
+curl -sS "http://$metrics/metrics" | grep -E '^podd_(build_info|pods|action_duration_seconds_count)' | head -16
 
 if [ "${KEEP:-}" = 1 ]; then
 	trap - EXIT
