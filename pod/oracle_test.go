@@ -55,7 +55,7 @@ type span struct {
 }
 
 func drawOracle(t *rapid.T) *oracle {
-	o := &oracle{pod: drawPod(t), runs: map[string][]run{}, until: 3 * time.Hour}
+	o := &oracle{pod: drawPod(t), runs: map[string][]run{}, until: time.Hour}
 	o.most = rapid.SampledFrom([]time.Duration{7 * time.Second, time.Minute, 5 * time.Minute}).Draw(t, "most")
 	o.pod.Annotations, o.pod.Spec.ActiveDeadlineSeconds, o.pod.Spec.Volumes = nil, nil, nil
 	for _, c := range Containers(o.pod) {
